@@ -1,0 +1,3 @@
+//! The binary; its commands follow.
+
+fn main() {}
