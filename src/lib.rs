@@ -39,3 +39,4 @@
 //! - The documents say what the program does: `tests/docs.rs`.
 
 pub mod ending;
+pub mod frame;

@@ -1,0 +1,32 @@
+//! RFC 6455 frames as octets: headers, the rules about them, and their way through the proxy.
+//!
+//! Everything here is a pure function of the octets handed in: no IO, no clock, no allocation of
+//! its own. Data payloads are never read, so a frame passes the proxy exactly as it was sent,
+//! masked or not, whatever extension wrote it.
+//!
+//! ```text
+//! octets ─► Scanner ─► Event          which frame, where it ends, whether it obeys the rules
+//!              └─► Passage ─► octets  the same frames again, in as few copies as the input allows
+//! ```
+
+pub mod close;
+pub mod control;
+pub mod header;
+pub mod mask;
+pub mod octets;
+pub mod opcode;
+pub mod passage;
+pub mod rules;
+pub mod scanner;
+pub mod violation;
+
+#[cfg(test)]
+mod tests;
+
+pub use control::{ControlFrame, EncodedControl};
+pub use header::{EncodedHeader, Header};
+pub use opcode::Opcode;
+pub use passage::{Counts, Passage};
+pub use rules::Rules;
+pub use scanner::{Event, Scanner};
+pub use violation::Violation;
