@@ -40,3 +40,4 @@
 
 pub mod ending;
 pub mod frame;
+pub mod policy;

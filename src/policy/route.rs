@@ -1,0 +1,166 @@
+//! Routes: which backend serves a host and path, and on what terms.
+//!
+//! A host is looked up in three classes, in this order: routes that name it exactly, routes
+//! whose wildcard covers it, routes without a host. Within a class the longest path prefix wins.
+//! A class in which no prefix matches is passed over, so a route without a host is a default for
+//! the paths that no route of the host covers (a server block of nginx would answer 404 there).
+
+pub use super::{
+    access::AccessRule,
+    host::{Host, HostPattern},
+    origin::Origin,
+    path::{PathPrefix, path_is_plain},
+};
+use super::{
+    host::Pattern,
+    path::{comparable, ends_a_segment},
+};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap, hash_map::Entry},
+};
+
+/// Routes by host and path. A lookup hashes the host twice and the path once for each distinct
+/// length of prefix, whatever the number of routes.
+#[derive(Clone, Debug)]
+pub struct RouteTable<T> {
+    payloads: Vec<T>,
+    exact: HashMap<Host, Prefixes>,
+    below: HashMap<Box<str>, Prefixes>,
+    any: Prefixes,
+}
+
+/// Two routes that claim the same host and path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Index of the route that came first.
+    pub first: usize,
+    /// Index of the route that repeats it; the same index if it repeats itself.
+    pub second: usize,
+    /// The host that both name; `None`: both serve any host.
+    pub host: Option<HostPattern>,
+    /// The path of the second.
+    pub path: PathPrefix,
+}
+
+/// The routes of one host: indices of payloads by prefix.
+#[derive(Clone, Debug, Default)]
+struct Prefixes {
+    by_octets: HashMap<Box<[u8]>, usize>,
+    /// Lengths that occur, the longest first.
+    lengths: BTreeSet<Reverse<usize>>,
+}
+
+impl<T> Default for RouteTable<T> {
+    fn default() -> Self {
+        Self {
+            payloads: Vec::new(),
+            exact: HashMap::new(),
+            below: HashMap::new(),
+            any: Prefixes::default(),
+        }
+    }
+}
+
+impl<T> RouteTable<T> {
+    /// Builds the table from hosts (empty: any), prefix and payload of each route, in the order
+    /// of the configuration; or tells every pair of routes that cannot be told apart.
+    pub fn build(
+        routes: impl IntoIterator<Item = (Vec<HostPattern>, PathPrefix, T)>,
+    ) -> Result<Self, Vec<Duplicate>> {
+        let mut table = Self::default();
+        let mut duplicates = Vec::new();
+        for (hosts, path, payload) in routes {
+            table.add(&hosts, &path, &mut duplicates);
+            table.payloads.push(payload);
+        }
+        if duplicates.is_empty() {
+            Ok(table)
+        } else {
+            Err(duplicates)
+        }
+    }
+
+    fn add(&mut self, hosts: &[HostPattern], path: &PathPrefix, duplicates: &mut Vec<Duplicate>) {
+        let second = self.payloads.len();
+        let any = hosts.is_empty().then_some(None);
+        for host in any.into_iter().chain(hosts.iter().map(Some)) {
+            if let Err(first) = self.prefixes_mut(host).insert(path, second) {
+                duplicates.push(Duplicate {
+                    first,
+                    second,
+                    host: host.cloned(),
+                    path: path.clone(),
+                });
+            }
+        }
+    }
+
+    fn prefixes_mut(&mut self, host: Option<&HostPattern>) -> &mut Prefixes {
+        match host.map(HostPattern::pattern) {
+            None => &mut self.any,
+            Some(Pattern::Exact(host)) => self.exact.entry(host.clone()).or_default(),
+            Some(Pattern::Below(parent)) => self.below.entry(parent.as_str().into()).or_default(),
+        }
+    }
+
+    /// The route for a host and a target (a path, and maybe a query). Allocates only for a path
+    /// with percent-encodings; whether the path is plain is the request's judgement.
+    pub fn lookup(&self, host: &Host, target: &str) -> Option<&T> {
+        let path = comparable(target)?;
+        let index = self.classes(host).find_map(|class| class.find(&path))?;
+        self.payloads.get(index)
+    }
+
+    /// Every route that a request for this host can reach, each once. A route of a later class
+    /// is left out where an earlier class covers its whole path.
+    pub fn routes_for_host(&self, host: &Host) -> impl Iterator<Item = &T> {
+        let reachable = move |rank: usize, octets: &[u8]| {
+            let mut earlier = self.classes(host).take(rank);
+            earlier.all(|class| class.find(octets).is_none())
+        };
+        self.classes(host)
+            .enumerate()
+            .flat_map(|(rank, class)| class.by_octets.iter().map(move |entry| (rank, entry)))
+            .filter(move |(rank, (octets, _))| reachable(*rank, octets))
+            .filter_map(|(_, (_, index))| self.payloads.get(*index))
+    }
+
+    /// Every route, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.payloads.iter()
+    }
+
+    fn classes(&self, host: &Host) -> impl Iterator<Item = &Prefixes> {
+        let below = host.parent().and_then(|parent| self.below.get(parent));
+        let named = self.exact.get(host).into_iter().chain(below);
+        named.chain(std::iter::once(&self.any))
+    }
+}
+
+impl Prefixes {
+    /// Adds a prefix, or gives the index of the route that has it already.
+    fn insert(&mut self, path: &PathPrefix, index: usize) -> Result<(), usize> {
+        match self.by_octets.entry(path.octets().into()) {
+            Entry::Occupied(first) => Err(*first.get()),
+            Entry::Vacant(free) => {
+                free.insert(index);
+                self.lengths.insert(Reverse(path.octets().len()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Tries each length of prefix that occurs, so that a path of many segments costs no more
+    /// than one of few.
+    fn find(&self, path: &[u8]) -> Option<usize> {
+        let lengths = self.lengths.iter().map(|Reverse(length)| *length);
+        lengths
+            .filter(|length| ends_a_segment(path, *length))
+            .find_map(|length| self.by_octets.get(path.get(..length)?))
+            .copied()
+    }
+}
+
+#[cfg(test)]
+mod tests;
