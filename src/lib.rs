@@ -40,4 +40,5 @@
 
 pub mod ending;
 pub mod frame;
+pub mod integrity;
 pub mod policy;
