@@ -41,4 +41,5 @@
 pub mod ending;
 pub mod frame;
 pub mod integrity;
+pub mod observe;
 pub mod policy;

@@ -1,0 +1,216 @@
+//! The closed sets that metric labels and log fields are taken from.
+
+use crate::ending::{Ending, Stage};
+use std::sync::LazyLock;
+
+/// The values of the label `opcode`, in the order of the indices that count them.
+pub(super) const OPCODES: [&str; 6] = ["continuation", "text", "binary", "close", "ping", "pong"];
+
+/// The label of a close code that is absent.
+const NO_CODE: &str = "none";
+
+/// Close codes that a peer may send (RFC 6455 section 7.4.1 and the IANA registry), each with its label.
+const CODES: [(u16, &str); 12] = [
+    (1000, "1000"),
+    (1001, "1001"),
+    (1002, "1002"),
+    (1003, "1003"),
+    (1007, "1007"),
+    (1008, "1008"),
+    (1009, "1009"),
+    (1010, "1010"),
+    (1011, "1011"),
+    (1012, "1012"),
+    (1013, "1013"),
+    (1014, "1014"),
+];
+
+/// Declares a closed set: an enum whose variants have a label and an index.
+macro_rules! closed_set {
+    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident $label:literal)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$meaning])* $variant,)*
+        }
+
+        impl $name {
+            /// Every value, in the order of the indices that count them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The value of the metric label and of the log field.
+            pub const fn label(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)*
+                }
+            }
+        }
+    };
+}
+pub(super) use closed_set;
+
+closed_set! {
+    /// Which way frames go.
+    Direction {
+        /// From the client to the backend.
+        ToBackend "to_backend"
+        /// From the backend to the client.
+        ToClient "to_client"
+    }
+}
+
+closed_set! {
+    /// What became of a sealed unit.
+    UnitResult {
+        /// Its tag was right.
+        Ok "ok"
+        /// Its tag was wrong.
+        Mismatch "mismatch"
+        /// It had no tag.
+        Missing "missing"
+        /// The proxy sealed it.
+        Sealed "sealed"
+    }
+}
+
+closed_set! {
+    /// What asked for the configuration to be loaded.
+    Trigger {
+        /// The start of the process.
+        Start "start"
+        /// A file changed.
+        File "file"
+        /// The signal HUP.
+        Signal "signal"
+        /// `POST /reload`.
+        Admin "admin"
+    }
+}
+
+closed_set! {
+    /// What became of a reload.
+    ReloadResult {
+        /// A new snapshot is in use.
+        Ok "ok"
+        /// Nothing had changed.
+        Unchanged "unchanged"
+        /// Something was wrong; the old snapshot stays.
+        Failed "failed"
+    }
+}
+
+closed_set! {
+    /// How a TLS session began.
+    Resumption {
+        /// By a full handshake.
+        Full "full"
+        /// By resuming an earlier one.
+        Resumed "resumed"
+        /// It was resumed, and then refused as a full handshake would have been.
+        Refused "refused"
+    }
+}
+
+/// One series of `endings_total` below a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EndingSeries {
+    pub(super) ending: Ending,
+    pub(super) code: &'static str,
+}
+
+/// Every series of `endings_total` that a route has.
+pub(super) static ENDING_SERIES: LazyLock<Vec<EndingSeries>> = LazyLock::new(|| {
+    let endings = endings_of(Stage::Socket);
+    endings
+        .flat_map(|ending| codes_of(ending).map(move |code| EndingSeries { ending, code }))
+        .collect()
+});
+
+/// The endings of one stage, in the order of the indices that count them.
+pub(super) fn endings_of(stage: Stage) -> impl Iterator<Item = Ending> {
+    let all = Ending::ALL.iter().copied();
+    all.filter(move |ending| ending.stage() == stage)
+}
+
+/// Where a series of `endings_total` is counted; `None` for an ending of another stage.
+pub(super) fn position_of(ending: Ending, code: Option<u16>) -> Option<usize> {
+    let code = label_of(ending, code);
+    let mut series = ENDING_SERIES.iter();
+    series.position(|series| series.ending == ending && series.code == code)
+}
+
+/// The label for an ending that sent, or passed on, this close code.
+fn label_of(ending: Ending, code: Option<u16>) -> &'static str {
+    match (code, passes_a_peers_close(ending)) {
+        (None, _) => NO_CODE,
+        (Some(code), true) => label_of_code(code),
+        // The proxy sends one code for one ending; what the caller says can only be whether it was sent.
+        (Some(_), false) => ending.close_code().map_or(NO_CODE, label_of_code),
+    }
+}
+
+fn label_of_code(code: u16) -> &'static str {
+    let known = CODES.iter().find(|(known, _)| *known == code);
+    match (known, code) {
+        (Some((_, label)), _) => label,
+        (None, 3000..=3999) => "3xxx",
+        (None, 4000..=4999) => "4xxx",
+        (None, _) => "other",
+    }
+}
+
+fn codes_of(ending: Ending) -> impl Iterator<Item = &'static str> {
+    let known = CODES.iter().map(|(_, label)| *label);
+    let any = known.chain(["3xxx", "4xxx", "other"]);
+    let passed = any.filter(move |_| passes_a_peers_close(ending));
+    let own = ending.close_code().map(label_of_code);
+    passed.chain(own).chain([NO_CODE])
+}
+
+fn passes_a_peers_close(ending: Ending) -> bool {
+    matches!(ending, Ending::ClientClosed | Ending::BackendClosed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ending_of_a_socket_has_a_series_for_every_code_there_is() {
+        for ending in endings_of(Stage::Socket) {
+            assert!(position_of(ending, None).is_some(), "{ending:?}");
+            for code in (0..=5100).chain([u16::MAX]) {
+                assert!(
+                    position_of(ending, Some(code)).is_some(),
+                    "{ending:?} {code}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_series_of_endings_are_the_same() {
+        let mut seen = std::collections::HashSet::new();
+        for series in ENDING_SERIES.iter() {
+            assert!(seen.insert((series.ending, series.code)), "{series:?}");
+        }
+    }
+
+    #[test]
+    fn endings_of_other_stages_have_no_place_among_those_of_sockets() {
+        assert_eq!(position_of(Ending::RequestOrigin, None), None);
+        assert_eq!(position_of(Ending::HandshakeGone, None), None);
+    }
+
+    #[test]
+    fn a_peers_private_close_code_is_counted_by_its_range() {
+        let label = |code| {
+            let position = position_of(Ending::ClientClosed, Some(code)).unwrap();
+            ENDING_SERIES[position].code
+        };
+        assert_eq!(label(1000), "1000");
+        assert_eq!(label(3999), "3xxx");
+        assert_eq!(label(4000), "4xxx");
+        assert_eq!(label(2000), "other");
+    }
+}

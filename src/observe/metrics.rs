@@ -1,0 +1,411 @@
+//! Every metric of the process, and how the parts of the proxy get at theirs.
+
+use super::{
+    backend::{BackendMetrics, ServerGauges},
+    expiry::{self, Expiry},
+    label::{ReloadResult, Resumption, Trigger},
+    listener::{self, ListenerMetrics},
+    names::Names,
+    process,
+    route::{RouteMetrics, RouteSeries, Upgrades},
+    series::{self, Count, Family, number},
+};
+use crate::ending::Ending;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// The media type of [`Metrics::text`].
+pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;
+
+/// The label `route` of requests that matched none.
+const NO_ROUTE: &str = "none";
+
+const HANDSHAKE: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// 1 s, 10 s, 1 min, 5 min, 15 min, 1 h, 4 h, 12 h, 1 d, 3 d, 7 d, 14 d, 30 d.
+const SOCKET: &[f64] = &[
+    1.0,
+    10.0,
+    60.0,
+    300.0,
+    900.0,
+    3_600.0,
+    14_400.0,
+    43_200.0,
+    86_400.0,
+    259_200.0,
+    604_800.0,
+    1_209_600.0,
+    2_592_000.0,
+];
+const CONNECT: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+];
+const PING: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Every metric of the process. Clones share the counts.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    shared: Arc<Shared>,
+}
+
+/// A route of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteNames<'a> {
+    /// The name of the route.
+    pub route: &'a str,
+    /// The name of its backend.
+    pub backend: &'a str,
+}
+
+/// A backend of a configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendNames<'a> {
+    /// The name of the backend.
+    pub backend: &'a str,
+    /// The addresses of its servers, as they stand in the configuration.
+    pub servers: &'a [String],
+}
+
+/// Counts a WebSocket as depending on a key of the keyring until it is dropped.
+#[derive(Debug)]
+pub struct KeyGuard(Arc<Count>);
+
+#[derive(Debug)]
+struct Shared {
+    started: f64,
+    listeners: Vec<Arc<ListenerMetrics>>,
+    histograms: Histograms,
+    /// Upgrades for which no route was found.
+    unrouted: Arc<Upgrades>,
+    names: Mutex<Names>,
+    keys: Mutex<BTreeMap<String, Arc<Count>>>,
+    expiries: Mutex<Vec<Expiry>>,
+    reloads: HashMap<(Trigger, ReloadResult), Count>,
+    resumptions: HashMap<Resumption, Count>,
+    generation: Count,
+    reload_time: Count,
+    draining: Count,
+    log_lines_dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Histograms {
+    socket: HistogramVec,
+    ping: HistogramVec,
+    connect: HistogramVec,
+}
+
+struct Scrape {
+    shared: Arc<Shared>,
+    descriptions: Vec<Desc>,
+}
+
+impl Metrics {
+    /// Registers every metric. `listeners` are the names of the listeners, which never change;
+    /// `log_lines_dropped` is counted by the log.
+    pub fn register(
+        registry: &Registry,
+        listeners: &[String],
+        log_lines_dropped: Arc<AtomicU64>,
+    ) -> prometheus::Result<Self> {
+        let shared = Arc::new(Shared::register(registry, listeners, log_lines_dropped)?);
+        let descriptions = series::ALL.iter().map(|shape| shape.description());
+        registry.register(Box::new(Scrape {
+            shared: Arc::clone(&shared),
+            descriptions: descriptions.collect::<prometheus::Result<_>>()?,
+        }))?;
+        Ok(Self {
+            registry: registry.clone(),
+            shared,
+        })
+    }
+
+    /// Metrics that nobody will scrape: for judging offline by a whole snapshot.
+    pub fn unscraped(listeners: &[String]) -> prometheus::Result<Self> {
+        Self::register(&Registry::new(), listeners, Arc::default())
+    }
+
+    /// Everything, in the text format that Prometheus reads.
+    pub fn text(&self) -> prometheus::Result<String> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// Makes the series of a configuration, at 0 where they are new.
+    pub fn set_routes(&self, routes: &[RouteNames<'_>], backends: &[BackendNames<'_>]) {
+        let mut names = self.shared.names();
+        names.routes.clear();
+        for route in routes {
+            let metrics = self.shared.route(&mut names, *route);
+            names.routes.insert(route.route.to_owned(), metrics);
+        }
+        // Backends of the last configuration are let go first, so that only servers in use are kept.
+        names.backends.clear();
+        names.servers.begin();
+        for backend in backends {
+            let metrics = self.shared.backend(&mut names, *backend);
+            names.backends.insert(backend.backend.to_owned(), metrics);
+        }
+    }
+
+    /// Makes the series of a keyring; keys that are gone keep theirs while sockets use them.
+    pub fn set_integrity_keys(&self, ids: &[String]) {
+        let mut keys = locked(&self.shared.keys);
+        keys.retain(|id, count| ids.contains(id) || Arc::strong_count(count) > 1);
+        for id in ids {
+            keys.entry(id.clone()).or_default();
+        }
+    }
+
+    /// Tells when certificates, CRLs and keys end; replaces all that was told before.
+    pub fn set_expiries(&self, expiries: Vec<Expiry>) {
+        *locked(&self.shared.expiries) = expiries;
+    }
+
+    /// The counts of a listener; `None` if there is none of that name.
+    pub fn listener(&self, name: &str) -> Option<Arc<ListenerMetrics>> {
+        let mut listeners = self.shared.listeners.iter();
+        listeners.find(|listener| listener.name() == name).cloned()
+    }
+
+    /// The counts of a route of the last [`Metrics::set_routes`].
+    pub fn route(&self, name: &str) -> Option<Arc<RouteMetrics>> {
+        self.shared.names().routes.get(name).cloned()
+    }
+
+    /// The counts of a backend of the last [`Metrics::set_routes`].
+    pub fn backend(&self, name: &str) -> Option<Arc<BackendMetrics>> {
+        self.shared.names().backends.get(name).cloned()
+    }
+
+    /// Counts a socket that uses a key of the last [`Metrics::set_integrity_keys`].
+    pub fn integrity_key(&self, id: &str) -> Option<KeyGuard> {
+        let count = locked(&self.shared.keys).get(id).cloned()?;
+        count.increment();
+        Some(KeyGuard(count))
+    }
+
+    /// Counts a request that was refused before a route was found for it.
+    pub fn refused_without_route(&self, ending: Ending) {
+        self.shared.unrouted.refused(ending);
+    }
+
+    /// Counts how a TLS session began.
+    pub fn resumption(&self, result: Resumption) {
+        increment(self.shared.resumptions.get(&result));
+    }
+
+    /// Counts an attempt to load the configuration.
+    pub fn reload(&self, trigger: Trigger, result: ReloadResult) {
+        increment(self.shared.reloads.get(&(trigger, result)));
+    }
+
+    /// Tells which snapshot is in use, and since when.
+    pub fn published(&self, generation: u64, at: SystemTime) {
+        self.shared.generation.set(generation);
+        self.shared.reload_time.set(unix_seconds(at));
+    }
+
+    /// Tells that a drain has begun.
+    pub fn draining(&self) {
+        self.shared.draining.set(1);
+    }
+}
+
+impl Drop for KeyGuard {
+    fn drop(&mut self) {
+        self.0.decrement();
+    }
+}
+
+impl Shared {
+    fn register(
+        registry: &Registry,
+        listeners: &[String],
+        log_lines_dropped: Arc<AtomicU64>,
+    ) -> prometheus::Result<Self> {
+        let handshake = handshake_histogram(registry)?;
+        // A name that stood there twice would break the scrape.
+        let listeners = listeners.iter().collect::<BTreeSet<_>>().into_iter();
+        let each = listeners.map(|name| Arc::new(ListenerMetrics::new(name, handshake.clone())));
+        let unrouted = Arc::new(Upgrades::new(NO_ROUTE));
+        Ok(Self {
+            started: number(unix_seconds(SystemTime::now())),
+            listeners: each.collect(),
+            histograms: Histograms::register(registry)?,
+            names: Mutex::new(Names::with_upgrades(&unrouted)),
+            unrouted,
+            keys: Mutex::default(),
+            expiries: Mutex::default(),
+            reloads: reload_counts(),
+            resumptions: Resumption::ALL
+                .iter()
+                .map(|result| (*result, Count::default()))
+                .collect(),
+            generation: Count::default(),
+            reload_time: Count::default(),
+            draining: Count::default(),
+            log_lines_dropped,
+        })
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        locked(&self.names)
+    }
+
+    fn route(&self, names: &mut Names, route: RouteNames<'_>) -> Arc<RouteMetrics> {
+        let series = names.series(route.route, |upgrades| {
+            let socket = self.histograms.socket.with_label_values(&[route.route]);
+            let ping = self.histograms.ping.with_label_values(&[route.route]);
+            RouteSeries::new(upgrades, socket, ping)
+        });
+        let open = names.open(route.route, route.backend);
+        Arc::new(RouteMetrics { series, open })
+    }
+
+    fn backend(&self, names: &mut Names, backend: BackendNames<'_>) -> Arc<BackendMetrics> {
+        let mut gauges = |server: &String| -> (String, Arc<ServerGauges>) {
+            (server.clone(), names.servers.name(backend.backend, server))
+        };
+        let servers = backend.servers.iter().map(&mut gauges).collect();
+        let connect = self
+            .histograms
+            .connect
+            .with_label_values(&[backend.backend]);
+        Arc::new(BackendMetrics::new(connect, servers))
+    }
+
+    fn whole(&self) -> Vec<MetricFamily> {
+        let mut build = Family::new(series::BUILD_INFO);
+        build.add(&[env!("CARGO_PKG_VERSION")], 1.0);
+        let dropped = self.log_lines_dropped.load(Ordering::Relaxed);
+        vec![
+            build.finish(),
+            self.reload_results(),
+            self.resumption_results(),
+            Family::single(series::GENERATION, self.generation.value()),
+            Family::single(series::RELOAD_TIME, self.reload_time.value()),
+            Family::single(series::DRAINING, self.draining.value()),
+            Family::single(series::LOG_DROPPED, number(dropped)),
+            expiry::collect(&locked(&self.expiries)),
+            self.key_sockets(),
+        ]
+    }
+
+    fn key_sockets(&self) -> MetricFamily {
+        let mut family = Family::new(series::KEY_SOCKETS);
+        for (id, count) in locked(&self.keys).iter() {
+            family.add(&[id], count.value());
+        }
+        family.finish()
+    }
+
+    fn reload_results(&self) -> MetricFamily {
+        let mut family = Family::new(series::RELOADS);
+        for ((trigger, result), count) in &self.reloads {
+            family.add(&[trigger.label(), result.label()], count.value());
+        }
+        family.finish()
+    }
+
+    fn resumption_results(&self) -> MetricFamily {
+        let mut family = Family::new(series::RESUMPTIONS);
+        for (result, count) in &self.resumptions {
+            family.add(&[result.label()], count.value());
+        }
+        family.finish()
+    }
+}
+
+impl Histograms {
+    fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let of = |name, help, buckets, label| histogram(registry, name, help, buckets, label);
+        let socket = "How long WebSockets were open.";
+        let ping = "From a Ping of the proxy to the client's Pong.";
+        let connect = "How long connecting to a server took.";
+        Ok(Self {
+            socket: of("websocket", socket, SOCKET, "route")?,
+            ping: of("ping", ping, PING, "route")?,
+            connect: of("backend_connect", connect, CONNECT, "backend")?,
+        })
+    }
+}
+
+impl Collector for Scrape {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let mut families = self.shared.whole();
+        families.extend(listener::collect(&self.shared.listeners));
+        // What is counted meanwhile must not wait for the scrape, so nothing is locked while it is written.
+        let all = self.shared.names().all();
+        families.extend(all.collect());
+        families.extend(process::collect(self.shared.started));
+        families
+    }
+}
+
+fn handshake_histogram(registry: &Registry) -> prometheus::Result<Histogram> {
+    let help = "From accept to the end of the TLS handshake, good or not.";
+    let options = HistogramOpts::new("tidegate_handshake_seconds", help);
+    let histogram = Histogram::with_opts(options.buckets(HANDSHAKE.to_vec()))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+    label: &str,
+) -> prometheus::Result<HistogramVec> {
+    let options = HistogramOpts::new(format!("tidegate_{name}_seconds"), help);
+    let histogram = HistogramVec::new(options.buckets(buckets.to_vec()), &[label])?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}
+
+fn reload_counts() -> HashMap<(Trigger, ReloadResult), Count> {
+    let results = |trigger: &Trigger| {
+        let trigger = *trigger;
+        let all = ReloadResult::ALL.iter();
+        all.map(move |result| ((trigger, *result), Count::default()))
+    };
+    Trigger::ALL.iter().flat_map(results).collect()
+}
+
+fn increment(count: Option<&Count>) {
+    if let Some(count) = count {
+        count.increment();
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

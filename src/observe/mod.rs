@@ -1,0 +1,33 @@
+//! What operators see: metrics and logs. Every metric label and every log field is named here.
+
+mod backend;
+pub mod event;
+mod expiry;
+mod label;
+mod listener;
+pub mod log;
+mod log_line;
+mod log_queue;
+mod metrics;
+mod names;
+mod process;
+mod route;
+mod series;
+mod worker;
+
+pub use backend::{BackendMetrics, ServerGauges};
+pub use expiry::{Expiry, ExpiryKind};
+pub use label::{Direction, ReloadResult, Resumption, Trigger, UnitResult};
+pub use listener::{ConnectionGuard, HandshakeTimer, ListenerMetrics};
+pub use metrics::{BackendNames, KeyGuard, Metrics, RouteNames, TEXT_FORMAT};
+pub use route::{RouteMetrics, SocketGuard};
+pub use worker::WorkerRoute;
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

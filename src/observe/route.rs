@@ -1,0 +1,233 @@
+//! What is counted of a route: upgrades, open sockets, frames, endings.
+
+use super::{
+    label::{Direction, ENDING_SERIES, OPCODES, UnitResult, endings_of, position_of},
+    series::{self, Count, Family},
+    worker::{WorkerRoute, Workers},
+};
+use crate::ending::{Ending, Stage};
+use prometheus::{Histogram, proto::MetricFamily};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The counts of one route with its backend.
+#[derive(Debug)]
+pub struct RouteMetrics {
+    pub(super) series: Arc<RouteSeries>,
+    pub(super) open: Arc<OpenSockets>,
+}
+
+/// What is counted by the route's name alone, whatever its backend.
+#[derive(Debug)]
+pub(super) struct RouteSeries {
+    pub(super) name: String,
+    pub(super) upgrades: Arc<Upgrades>,
+    /// One for each of [`ENDING_SERIES`].
+    endings: Vec<Count>,
+    workers: Workers,
+    socket_seconds: Histogram,
+    ping_seconds: Histogram,
+}
+
+/// Results of upgrade requests.
+#[derive(Debug)]
+pub(super) struct Upgrades {
+    pub(super) route: String,
+    done: Count,
+    /// One for each ending of the stage, in the order of [`endings_of`].
+    refused: Vec<Count>,
+}
+
+/// Open sockets of one route with one backend.
+#[derive(Debug)]
+pub(super) struct OpenSockets {
+    pub(super) route: String,
+    pub(super) backend: String,
+    open: Count,
+}
+
+/// Counts a WebSocket as open until it is dropped. One that is dropped without
+/// [`SocketGuard::end`] counts as [`Ending::Internal`].
+#[derive(Debug)]
+pub struct SocketGuard {
+    route: Arc<RouteMetrics>,
+    started: Instant,
+    outcome: (Ending, Option<u16>),
+}
+
+impl RouteMetrics {
+    /// The route's name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.series.name
+    }
+
+    /// Counts a refused upgrade. Endings of another stage are not counted here.
+    pub fn refused(&self, ending: Ending) {
+        self.series.upgrades.refused(ending);
+    }
+
+    /// Counts a finished upgrade, and the WebSocket as open.
+    pub fn upgraded(self: &Arc<Self>) -> SocketGuard {
+        self.series.upgrades.done.increment();
+        self.open.open.increment();
+        SocketGuard {
+            route: Arc::clone(self),
+            started: Instant::now(),
+            outcome: (Ending::Internal, None),
+        }
+    }
+
+    /// Counts the time from a Ping of the proxy to its Pong.
+    pub fn ping_answered(&self, after: Duration) {
+        self.series.ping_seconds.observe(after.as_secs_f64());
+    }
+
+    /// The counts that one worker thread, and no other, adds to.
+    pub fn worker(&self, index: usize) -> Arc<WorkerRoute> {
+        self.series.workers.of(index)
+    }
+}
+
+impl SocketGuard {
+    /// Ends it: `code` is the close code that was sent to the client or, where a peer's Close was
+    /// passed on, that peer's; `None` where there was none.
+    pub fn end(mut self, ending: Ending, code: Option<u16>) {
+        self.outcome = (ending, code);
+    }
+
+    /// How long it has been open.
+    pub fn open_for(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+impl Drop for SocketGuard {
+    fn drop(&mut self) {
+        let series = &self.route.series;
+        series
+            .socket_seconds
+            .observe(self.started.elapsed().as_secs_f64());
+        series.ended(self.outcome.0, self.outcome.1);
+        self.route.open.open.decrement();
+    }
+}
+
+impl RouteSeries {
+    pub(super) fn new(upgrades: Arc<Upgrades>, socket: Histogram, ping: Histogram) -> Self {
+        Self {
+            name: upgrades.route.clone(),
+            upgrades,
+            endings: ENDING_SERIES.iter().map(|_| Count::default()).collect(),
+            workers: Workers::default(),
+            socket_seconds: socket,
+            ping_seconds: ping,
+        }
+    }
+
+    fn ended(&self, ending: Ending, code: Option<u16>) {
+        let count = position_of(ending, code).and_then(|position| self.endings.get(position));
+        debug_assert!(count.is_some(), "{ending:?} is no ending of a socket");
+        if let Some(count) = count {
+            count.increment();
+        }
+    }
+
+    fn endings(&self, family: &mut Family) {
+        for (series, count) in ENDING_SERIES.iter().zip(&self.endings) {
+            let (by, reason) = (series.ending.by().label(), series.ending.label());
+            family.add(&[&self.name, by, reason, series.code], count.value());
+        }
+    }
+
+    fn flow(
+        &self,
+        direction: Direction,
+        frames: &mut Family,
+        bytes: &mut Family,
+        units: &mut Family,
+    ) {
+        let way = direction.label();
+        bytes.add(&[&self.name, way], self.workers.bytes(direction));
+        for (index, opcode) in OPCODES.iter().enumerate() {
+            frames.add(
+                &[&self.name, way, opcode],
+                self.workers.frames(direction, index),
+            );
+        }
+        for result in UnitResult::ALL {
+            let count = self.workers.units(direction, *result);
+            units.add(&[&self.name, way, result.label()], count);
+        }
+    }
+}
+
+impl Upgrades {
+    pub(super) fn new(route: &str) -> Self {
+        Self {
+            route: route.to_owned(),
+            done: Count::default(),
+            refused: endings_of(Stage::Upgrade)
+                .map(|_| Count::default())
+                .collect(),
+        }
+    }
+
+    pub(super) fn refused(&self, ending: Ending) {
+        let position = endings_of(Stage::Upgrade).position(|known| known == ending);
+        let count = position.and_then(|position| self.refused.get(position));
+        debug_assert!(count.is_some(), "{ending:?} is no ending of an upgrade");
+        if let Some(count) = count {
+            count.increment();
+        }
+    }
+
+    fn results(&self, family: &mut Family) {
+        family.add(&[&self.route, "ok"], self.done.value());
+        for (ending, count) in endings_of(Stage::Upgrade).zip(&self.refused) {
+            family.add(&[&self.route, ending.label()], count.value());
+        }
+    }
+}
+
+impl OpenSockets {
+    pub(super) fn new(route: &str, backend: &str) -> Self {
+        Self {
+            route: route.to_owned(),
+            backend: backend.to_owned(),
+            open: Count::default(),
+        }
+    }
+}
+
+/// The family of all upgrades.
+pub(super) fn collect_upgrades<'a>(all: impl Iterator<Item = &'a Arc<Upgrades>>) -> MetricFamily {
+    let mut family = Family::new(series::UPGRADES);
+    all.for_each(|upgrades| upgrades.results(&mut family));
+    family.finish()
+}
+
+/// The family of all open sockets.
+pub(super) fn collect_open<'a>(all: impl Iterator<Item = &'a Arc<OpenSockets>>) -> MetricFamily {
+    let mut family = Family::new(series::SOCKETS_OPEN);
+    all.for_each(|sockets| family.add(&[&sockets.route, &sockets.backend], sockets.open.value()));
+    family.finish()
+}
+
+/// The families of endings, frames, bytes and sealed units of all routes.
+pub(super) fn collect_traffic<'a>(
+    all: impl Iterator<Item = &'a Arc<RouteSeries>>,
+) -> [MetricFamily; 4] {
+    let mut endings = Family::new(series::ENDINGS);
+    let mut frames = Family::new(series::FRAMES);
+    let mut bytes = Family::new(series::BYTES);
+    let mut units = Family::new(series::UNITS);
+    for route in all {
+        route.endings(&mut endings);
+        for direction in Direction::ALL {
+            route.flow(*direction, &mut frames, &mut bytes, &mut units);
+        }
+    }
+    [endings, frames, bytes, units].map(Family::finish)
+}
