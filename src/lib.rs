@@ -38,8 +38,11 @@
 //!   `labels_are_unique_within_a_stage`, `every_ending_of_a_socket_has_a_series_for_every_code_there_is`.
 //! - The documents say what the program does: `tests/docs.rs`.
 
+pub mod backend;
 pub mod ending;
 pub mod frame;
 pub mod integrity;
+pub mod lifecycle;
 pub mod observe;
 pub mod policy;
+pub mod tls;

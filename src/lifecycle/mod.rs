@@ -1,0 +1,21 @@
+//! Workers, permits, the drain, and the list of open connections. The only place that spawns.
+
+use std::time::Duration;
+
+pub mod buffers;
+pub mod clients;
+pub mod connections;
+pub mod drain;
+pub mod permits;
+pub mod workers;
+
+/// The `[server]` table, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerSettings {
+    /// Worker threads; fixed at start.
+    pub workers: usize,
+    /// A drain closes sockets evenly over this.
+    pub drain_spread: Duration,
+    /// A drain ends what is left after this.
+    pub drain_timeout: Duration,
+}

@@ -1,0 +1,74 @@
+//! Workers: one thread with one current-thread runtime per core.
+
+use futures_util::FutureExt;
+use std::{
+    future::Future,
+    io,
+    panic::AssertUnwindSafe,
+    thread::{self, JoinHandle},
+};
+use tokio::runtime::{LocalOptions, LocalRuntime};
+
+/// Starts a worker thread and runs the future that `make` builds on it, to its end.
+///
+/// # Errors
+/// The system gives no thread or no event queue.
+pub fn start<F>(
+    index: usize,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<JoinHandle<()>>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let runtime = |()| -> io::Result<LocalRuntime> {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+    };
+    let (report, built) = std::sync::mpsc::channel();
+    let thread = thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || match runtime(()) {
+            Ok(runtime) => {
+                let _ = report.send(Ok(()));
+                runtime.block_on(make());
+            }
+            Err(error) => {
+                let _ = report.send(Err(error));
+            }
+        })?;
+    built
+        .recv()
+        .unwrap_or_else(|gone| Err(io::Error::other(gone)))?;
+    Ok(thread)
+}
+
+/// Starts a thread for something that is not a runtime, such as writing the log.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start_thread(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+/// Runs one connection's future on this worker; a panic in it ends that connection alone.
+///
+/// Combinators and no `async` block, which would hold the future twice for as long as it runs.
+pub fn spawn_connection(future: impl Future<Output = ()> + 'static) {
+    let guarded = AssertUnwindSafe(future).catch_unwind().map(|result| {
+        if result.is_err() {
+            tracing::error!(
+                "a connection's task panicked and was ended; this is a bug in tidegate: please report it"
+            );
+        }
+    });
+    tokio::task::spawn_local(guarded);
+}
+
+/// Runs something beside the current task, on the same runtime, until it ends or the runtime does.
+pub fn spawn_beside(future: impl Future<Output = ()> + 'static) {
+    tokio::task::spawn_local(future);
+}

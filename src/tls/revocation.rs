@@ -1,0 +1,208 @@
+//! Certificate revocation lists (RFC 5280 section 5): read, checked against the CAs, put in order.
+//!
+//! Of several lists of one issuer, the verifier looks at the first alone. So the newest comes
+//! first: a complete list replaces the one before it, and an emptied one clears what that held.
+//! A list whose name is a CA's and whose signature is not is refused, and so are lists of which
+//! none is of a CA, where `crl_missing` refuses what no list covers: every client would be shut
+//! out by a file that was mixed up.
+
+use super::{ClientTrust, CrlPolicy, MaterialError, files};
+use crate::observe::{Expiry, ExpiryKind};
+use rustls::{
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, CertificateRevocationListDer},
+};
+use std::path::Path;
+use x509_parser::{
+    certificate::X509Certificate, prelude::FromDer, revocation_list::CertificateRevocationList,
+};
+
+/// The largest file of lists that is read.
+const FILE_MAX: u64 = 32 << 20;
+
+/// What lists are checked against.
+pub(super) struct Issuers<'a> {
+    /// The trusted CAs.
+    pub(super) authorities: &'a [CertificateDer<'static>],
+    /// How signatures are verified.
+    pub(super) provider: &'a CryptoProvider,
+    /// Seconds since 1970.
+    pub(super) now: i64,
+}
+
+/// What reading the lists tells beside them.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) expiries: Vec<Expiry>,
+    pub(super) warnings: Vec<MaterialError>,
+    pub(super) problems: Vec<MaterialError>,
+}
+
+/// A list, and whose it is.
+pub(super) struct RevocationList {
+    pub(super) der: CertificateRevocationListDer<'static>,
+    /// The place of the trusted CA that signed it; `None`: an intermediate's.
+    pub(super) authority: Option<usize>,
+    this_update: i64,
+    /// The CRL number (RFC 5280 section 5.2.3) without leading zeros, its length first.
+    number: (usize, Vec<u8>),
+}
+
+/// Every list of the files that the settings name, the newest first.
+pub(super) fn load(
+    clients: &ClientTrust,
+    issuers: &Issuers<'_>,
+    findings: &mut Findings,
+) -> Vec<RevocationList> {
+    let mut lists = Vec::new();
+    for path in &clients.crl {
+        match load_file(path, clients.crl_expired, issuers, findings) {
+            Ok(found) => lists.extend(found),
+            Err(problem) => findings.problems.push(problem),
+        }
+    }
+    if let Some(path) = clients.crl.first()
+        && findings.problems.is_empty()
+        && clients.crl_missing == CrlPolicy::Refuse
+        && !lists.iter().any(|list| list.authority.is_some())
+    {
+        findings.problems.push(MaterialError::new(
+            path,
+            "no CRL is of a CA in tls.clients.ca, so every client would be refused",
+            "name the CAs' own lists in tls.clients.crl; crl_missing = \"allow\" would accept clients that no list covers",
+        ));
+    }
+    lists.sort_by(|one, other| other.age().cmp(&one.age()));
+    lists
+}
+
+impl RevocationList {
+    /// Greater for what replaces.
+    fn age(&self) -> (i64, &(usize, Vec<u8>)) {
+        (self.this_update, &self.number)
+    }
+}
+
+fn load_file(
+    path: &Path,
+    expired: CrlPolicy,
+    issuers: &Issuers<'_>,
+    findings: &mut Findings,
+) -> Result<Vec<RevocationList>, MaterialError> {
+    let lists = files::revocation_lists(path, FILE_MAX)?;
+    let mut found = Vec::new();
+    for der in lists {
+        let Ok((rest, list)) = CertificateRevocationList::from_der(&der) else {
+            return Err(not_whole(path));
+        };
+        if !rest.is_empty() {
+            return Err(not_whole(path));
+        }
+        let (this_update, authority) = (
+            list.last_update().timestamp(),
+            issuers.vouch(path, &list, findings)?,
+        );
+        note_expiry(path, &list, expired, issuers.now, findings);
+        let number = match list.crl_number() {
+            Some(number) => number.to_bytes_be(),
+            None => Vec::new(),
+        };
+        let number = (number.len(), number);
+        found.push(RevocationList {
+            der,
+            authority,
+            this_update,
+            number,
+        });
+    }
+    Ok(found)
+}
+
+fn not_whole(path: &Path) -> MaterialError {
+    MaterialError::new(
+        path,
+        "not a whole CRL",
+        "fetch the list again from the CA that issues it",
+    )
+}
+
+impl Issuers<'_> {
+    /// The place of the trusted CA that signed the list; refused where it only claims so.
+    fn vouch(
+        &self,
+        path: &Path,
+        list: &CertificateRevocationList<'_>,
+        findings: &mut Findings,
+    ) -> Result<Option<usize>, MaterialError> {
+        let parse = |der| Some(X509Certificate::from_der(der).ok()?.1);
+        let places = self.authorities.iter().enumerate();
+        let mut named = places
+            .filter_map(|(place, der)| Some((place, parse(der)?)))
+            .filter(|(_, authority)| authority.subject().as_raw() == list.issuer().as_raw())
+            .peekable();
+        if named.peek().is_none() {
+            findings.warnings.push(MaterialError::new(
+                path,
+                format!("the CRL of {} is of no CA in tls.clients.ca", list.issuer()),
+                "it counts only for certificates of an intermediate CA of that name",
+            ));
+            return Ok(None);
+        }
+        if let Some((place, _)) = named.find(|(_, authority)| self.signed(authority, list)) {
+            return Ok(Some(place));
+        }
+        Err(MaterialError::new(
+            path,
+            format!(
+                "the CRL of {} is not signed by the CA of that name in tls.clients.ca",
+                list.issuer()
+            ),
+            "fetch the list of this very CA: another one may have the same name",
+        ))
+    }
+
+    /// Tries every algorithm: the right one is the one that verifies. The verifier will hold the
+    /// list's own word for it against the key.
+    fn signed(
+        &self,
+        authority: &X509Certificate<'_>,
+        list: &CertificateRevocationList<'_>,
+    ) -> bool {
+        let key = &authority.public_key().subject_public_key.data;
+        let signature = &list.signature_value.data;
+        let mut algorithms = self.provider.signature_verification_algorithms.all.iter();
+        algorithms.any(|algorithm| {
+            algorithm
+                .verify_signature(key, list.tbs_cert_list.as_ref(), signature)
+                .is_ok()
+        })
+    }
+}
+
+fn note_expiry(
+    path: &Path,
+    list: &CertificateRevocationList<'_>,
+    expired: CrlPolicy,
+    now: i64,
+    findings: &mut Findings,
+) {
+    let Some(next_update) = list.next_update().map(|time| time.timestamp()) else {
+        return;
+    };
+    findings.expiries.push(Expiry {
+        kind: ExpiryKind::Crl,
+        name: path.display().to_string(),
+        unix: next_update,
+    });
+    if next_update < now {
+        let meaning = match expired {
+            CrlPolicy::Refuse => "clients of its issuer are refused until a newer list is there",
+            CrlPolicy::Allow => "it is used all the same (tls.clients.crl_expired = \"allow\")",
+        };
+        findings.warnings.push(MaterialError::new(
+            path,
+            format!("the CRL of {} is past its nextUpdate", list.issuer()),
+            meaning,
+        ));
+    }
+}

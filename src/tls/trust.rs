@@ -1,0 +1,384 @@
+//! Whom the proxy believes: client CAs, CRLs, and one rustls configuration per way of asking.
+//!
+//! A resumed session restores the client's certificates without asking the verifier. So a ticket
+//! is bound to its [`Trust`]: one that was issued under other CAs, other CRLs or another mode is
+//! worth nothing here, and the client makes a full handshake. Whoever resumes all the same is
+//! judged anew with [`Trust::standing`].
+
+use super::{
+    ClientTrust, CrlPolicy, MaterialError, MinVersion, TlsSettings,
+    credentials::{Credential, Resolver},
+    files,
+    revocation::{self, Findings, Issuers, RevocationList},
+    tickets::{Binding, TicketKeys},
+    verifier::Verifier,
+};
+use crate::{
+    observe::{Expiry, ExpiryKind},
+    policy::{ClientCertMode, judgement::Standing},
+};
+use rustls::{
+    CertificateError, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, UnixTime},
+    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    version::{TLS12, TLS13},
+};
+use sha2::{Digest, Sha256};
+use std::{path::Path, sync::Arc, time::Duration};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+/// Credentials and trust of one snapshot.
+pub struct Trust {
+    off: Arc<ServerConfig>,
+    /// Absent where no CA is configured: then nothing can ask for a certificate.
+    optional: Option<Arc<ServerConfig>>,
+    required: Option<Arc<ServerConfig>>,
+    /// What handshakes ask, to ask again later; absent where no CA is configured.
+    verifier: Option<Verifier>,
+    /// The same for the same CAs, CRLs and policies.
+    digest: [u8; 32],
+    /// When what expires, for metrics and the status.
+    pub expiries: Vec<Expiry>,
+    /// URI SAN of the default certificate, for `By` in X-Forwarded-Client-Cert.
+    pub server_uri: Option<String>,
+}
+
+/// The client CAs of a snapshot, ready to build a verifier from.
+struct Authorities {
+    certificates: Vec<CertificateDer<'static>>,
+    lists: Vec<RevocationList>,
+    digest: [u8; 32],
+}
+
+impl Trust {
+    /// Reads every file that `settings` name and verifies them together.
+    ///
+    /// `now` is in seconds since 1970. Gives all problems at once; warnings are appended.
+    pub fn load(
+        settings: &TlsSettings,
+        now: i64,
+        warnings: &mut Vec<MaterialError>,
+    ) -> Result<Self, Vec<MaterialError>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut findings = Findings::default();
+        let credentials = load_credentials(settings, &provider, now, &mut findings);
+        let authorities = load_authorities(&settings.clients, &provider, now, &mut findings);
+        let tickets = load_tickets(settings, &mut findings);
+        let Findings {
+            expiries,
+            warnings: found,
+            problems,
+        } = findings;
+        warnings.extend(found);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let server_uri = credentials
+            .first()
+            .and_then(|credential| credential.uri.clone());
+        let parts = Parts {
+            settings,
+            resolver: Arc::new(Resolver::new(&credentials)),
+            provider,
+            tickets,
+        };
+        parts
+            .build(authorities, expiries, server_uri)
+            .map_err(|problem| vec![problem])
+    }
+
+    /// What the CAs and CRLs say of a chain, leaf first, at a time in seconds since 1970.
+    ///
+    /// It is what a handshake would say then; a chain that nobody can judge is of an unknown
+    /// issuer.
+    pub fn standing(&self, chain: &[CertificateDer<'_>], now: i64) -> Standing {
+        let (Some(verifier), Some((leaf, rest))) = (&self.verifier, chain.split_first()) else {
+            return Standing::UnknownIssuer;
+        };
+        let seconds = Duration::from_secs(u64::try_from(now).unwrap_or_default());
+        let moment = UnixTime::since_unix_epoch(seconds);
+        match verifier.verify_client_cert(leaf, rest, moment) {
+            Ok(_) => Standing::Trusted,
+            Err(rustls::Error::InvalidCertificate(error)) => standing_of(&error),
+            Err(_) => Standing::Invalid,
+        }
+    }
+
+    /// The same for the same CAs, CRLs and policies: then a chain has the standing that it had.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The configuration that asks for certificates as `mode` says.
+    pub fn config(&self, mode: ClientCertMode) -> &Arc<ServerConfig> {
+        let asking = match mode {
+            ClientCertMode::Off => None,
+            ClientCertMode::Optional => self.optional.as_ref(),
+            ClientCertMode::Required => self.required.as_ref(),
+        };
+        asking.unwrap_or(&self.off)
+    }
+}
+
+/// What an error of rustls says of a chain.
+pub fn standing_of(error: &CertificateError) -> Standing {
+    use CertificateError as E;
+    match error {
+        E::Expired | E::ExpiredContext { .. } => Standing::Expired,
+        E::NotValidYet | E::NotValidYetContext { .. } => Standing::NotYetValid,
+        E::Revoked => Standing::Revoked,
+        E::UnknownIssuer => Standing::UnknownIssuer,
+        E::UnknownRevocationStatus
+        | E::ExpiredRevocationList
+        | E::ExpiredRevocationListContext { .. } => Standing::StatusUnknown,
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => Standing::WrongPurpose,
+        _ => Standing::Invalid,
+    }
+}
+
+/// What all configurations of one [`Trust`] share.
+struct Parts<'a> {
+    settings: &'a TlsSettings,
+    provider: Arc<CryptoProvider>,
+    resolver: Arc<Resolver>,
+    tickets: Option<Arc<TicketKeys>>,
+}
+
+impl Parts<'_> {
+    fn build(
+        &self,
+        authorities: Option<Authorities>,
+        expiries: Vec<Expiry>,
+        server_uri: Option<String>,
+    ) -> Result<Trust, MaterialError> {
+        let digest = authorities.as_ref().map_or([0; 32], |known| known.digest);
+        let verifier = authorities
+            .map(|authorities| self.verifier(&authorities))
+            .transpose()?;
+        let asking = |mode| {
+            let verifier = verifier.as_ref().map(|verifier| match mode {
+                ClientCertMode::Optional => verifier.optional(),
+                _ => verifier.clone(),
+            });
+            verifier
+                .map(|verifier| self.config(Arc::new(verifier), mode, &digest))
+                .transpose()
+        };
+        let nobody = WebPkiClientVerifier::no_client_auth();
+        Ok(Trust {
+            off: self.config(nobody, ClientCertMode::Off, &digest)?,
+            optional: asking(ClientCertMode::Optional)?,
+            required: asking(ClientCertMode::Required)?,
+            verifier,
+            digest,
+            expiries,
+            server_uri,
+        })
+    }
+
+    fn verifier(&self, authorities: &Authorities) -> Result<Verifier, MaterialError> {
+        let clients = &self.settings.clients;
+        let Authorities {
+            certificates,
+            lists,
+            ..
+        } = authorities;
+        Verifier::new(clients, &self.provider, certificates, lists).map_err(|error| {
+            MaterialError::new(
+                first_path(&clients.crl, &clients.ca),
+                format!("client certificates cannot be verified with these files: {error}"),
+                "check that tls.clients.ca holds CA certificates and tls.clients.crl whole CRLs, no delta or indirect ones",
+            )
+        })
+    }
+
+    fn config(
+        &self,
+        verifier: Arc<dyn ClientCertVerifier>,
+        mode: ClientCertMode,
+        digest: &[u8; 32],
+    ) -> Result<Arc<ServerConfig>, MaterialError> {
+        let failed = |error: rustls::Error| {
+            MaterialError::new(
+                Path::new("tls"),
+                format!("TLS cannot be set up: {error}"),
+                "this is a bug in tidegate: please report it",
+            )
+        };
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions(self.settings.min_version))
+            .map_err(failed)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(self.resolver.clone());
+        config.ticketer = match &self.tickets {
+            Some(keys) => keys.ticketer(binding(mode, digest)),
+            None => aws_lc_rs::Ticketer::new().map_err(failed)?,
+        };
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        // Each ticket embeds the client's whole chain; one is enough for a reconnect.
+        config.send_tls13_tickets = 1;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+/// What a ticket of this trust and way of asking is bound to.
+fn binding(mode: ClientCertMode, digest: &[u8; 32]) -> Binding {
+    let mut binding = [0; 33];
+    let (first, rest) = binding.split_at_mut(1);
+    first.fill(match mode {
+        ClientCertMode::Off => 0,
+        ClientCertMode::Optional => 1,
+        ClientCertMode::Required => 2,
+    });
+    rest.copy_from_slice(digest);
+    binding
+}
+
+fn versions(lowest: MinVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static FROM_12: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+    match lowest {
+        MinVersion::Tls12 => &FROM_12,
+        MinVersion::Tls13 => FROM_12.get(..1).unwrap_or(&FROM_12),
+    }
+}
+
+fn load_credentials(
+    settings: &TlsSettings,
+    provider: &CryptoProvider,
+    now: i64,
+    findings: &mut Findings,
+) -> Vec<Credential> {
+    let mut credentials = Vec::new();
+    let readable = settings.allow_readable_keys;
+    for pair in &settings.certificates {
+        match Credential::load(pair, provider, now, readable, &mut findings.warnings) {
+            Ok(credential) => {
+                findings.expiries.push(Expiry {
+                    kind: ExpiryKind::Server,
+                    name: credential.name.clone(),
+                    unix: credential.not_after,
+                });
+                credentials.push(credential);
+            }
+            Err(problem) => findings.problems.push(problem),
+        }
+    }
+    credentials
+}
+
+fn load_tickets(settings: &TlsSettings, findings: &mut Findings) -> Option<Arc<TicketKeys>> {
+    let path = settings.ticket_keys.as_ref()?;
+    match TicketKeys::load(path, settings.allow_readable_keys, &mut findings.warnings) {
+        Ok(keys) => Some(Arc::new(keys)),
+        Err(problem) => {
+            findings.problems.push(problem);
+            None
+        }
+    }
+}
+
+fn load_authorities(
+    clients: &ClientTrust,
+    provider: &CryptoProvider,
+    now: i64,
+    findings: &mut Findings,
+) -> Option<Authorities> {
+    let mut certificates = Vec::new();
+    for path in &clients.ca {
+        match load_ca(path, now, &mut certificates, &mut findings.warnings) {
+            Ok(not_after) => findings.expiries.push(Expiry {
+                kind: ExpiryKind::ClientCa,
+                name: path.display().to_string(),
+                unix: not_after,
+            }),
+            Err(problem) => findings.problems.push(problem),
+        }
+    }
+    let issuers = Issuers {
+        authorities: &certificates,
+        provider,
+        now,
+    };
+    let lists = revocation::load(clients, &issuers, findings);
+    (!certificates.is_empty()).then(|| Authorities {
+        digest: digest(clients, &certificates, &lists),
+        certificates,
+        lists,
+    })
+}
+
+/// The same for the same CAs, lists and policies, in whatever order they are named.
+fn digest(
+    clients: &ClientTrust,
+    certificates: &[CertificateDer<'static>],
+    lists: &[RevocationList],
+) -> [u8; 32] {
+    let mut parts: Vec<[u8; 32]> = certificates
+        .iter()
+        .map(|der| Sha256::digest(der).into())
+        .chain(lists.iter().map(|list| Sha256::digest(&list.der).into()))
+        .collect();
+    parts.sort_unstable();
+    parts.dedup();
+    let refuses = |policy| u8::from(policy == CrlPolicy::Refuse);
+    let mut whole = Sha256::new();
+    whole.update([refuses(clients.crl_missing), refuses(clients.crl_expired)]);
+    for part in &parts {
+        whole.update(part);
+    }
+    whole.finalize().into()
+}
+
+/// Adds every CA of a file; gives the earliest end of validity among them.
+fn load_ca(
+    path: &Path,
+    now: i64,
+    certificates: &mut Vec<CertificateDer<'static>>,
+    warnings: &mut Vec<MaterialError>,
+) -> Result<i64, MaterialError> {
+    let mut earliest = i64::MAX;
+    for (index, der) in files::certificates(path)?.into_iter().enumerate() {
+        let unusable = |reason: String| {
+            MaterialError::new(
+                path,
+                format!(
+                    "certificate {} cannot be used as a client CA: {reason}",
+                    index + 1
+                ),
+                "expected the certificate of the CA that issues the clients' certificates",
+            )
+        };
+        let (_, certificate) =
+            X509Certificate::from_der(&der).map_err(|_| unusable("it is not valid DER".into()))?;
+        if !certificate.is_ca() {
+            return Err(unusable(format!(
+                "{} is not a CA certificate",
+                certificate.subject()
+            )));
+        }
+        let not_after = certificate.validity().not_after.timestamp();
+        earliest = earliest.min(not_after);
+        if not_after < now {
+            warnings.push(unusable(
+                "it has expired; its clients will be refused".into(),
+            ));
+        }
+        RootCertStore::empty()
+            .add(der.clone())
+            .map_err(|error| unusable(error.to_string()))?;
+        certificates.push(der);
+    }
+    Ok(earliest)
+}
+
+fn first_path<'a>(
+    lists: &'a [std::path::PathBuf],
+    authorities: &'a [std::path::PathBuf],
+) -> &'a Path {
+    lists
+        .first()
+        .or(authorities.first())
+        .map_or(Path::new("tls.clients"), |path| path)
+}
