@@ -39,6 +39,7 @@
 //! - The documents say what the program does: `tests/docs.rs`.
 
 pub mod backend;
+pub mod connection;
 pub mod ending;
 pub mod frame;
 pub mod integrity;

@@ -1,0 +1,200 @@
+//! Stage 3: peer certificate → identity.
+//!
+//! Takes: a finished handshake. Gives: who the client is, and what CAs and CRLs say of it: a
+//! resumed session restores a chain without asking, so it is verified again. Refuses a certificate
+//! that has more names than can be judged: 403 once the request is there. Deadline: none, nothing
+//! is waited for. Metric: `resumptions_total`.
+
+use super::{Refusal, Visit};
+use crate::{
+    ending::Ending,
+    policy::{
+        identity::{Identity, IdentityError, earliest_not_after},
+        judgement::Standing,
+    },
+    tls::session::Session,
+};
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Who the client is, by certificate.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its certificate's names; `None`: it sent no certificate.
+    pub identity: Option<Arc<Identity>>,
+    /// The earliest end of validity in its chain, in seconds since 1970.
+    pub not_after: Option<i64>,
+    /// Its chain, leaf first.
+    pub chain: Chain,
+    /// What CAs and CRLs say of the chain; of no meaning where there is none.
+    pub standing: Standing,
+}
+
+/// A chain that its connections share, leaf first.
+pub type Chain = Arc<[CertificateDer<'static>]>;
+
+/// The clients of a worker's connections, so that those with one chain share it, parsed.
+#[derive(Default)]
+pub struct KnownClients(RefCell<HashMap<[u8; 32], Known>>);
+
+struct Known {
+    identity: Weak<Identity>,
+    chain: Weak<[CertificateDer<'static>]>,
+    not_after: Option<i64>,
+}
+
+/// Chains that are known before the first look for those that are gone.
+const KNOWN_AT_LEAST: usize = 64;
+
+/// Reads the client's chain, and verifies it where the handshake has not.
+pub fn identify(visit: &Visit, session: &Session) -> Result<Client, Refusal> {
+    let chain = session.client_certificates();
+    if chain.is_empty() {
+        return Ok(Client::anonymous());
+    }
+    let unusable = |error| Refusal::new(Ending::RequestNotAllowed, error);
+    let client = visit.worker.clients.client(chain).map_err(unusable)?;
+    let standing = if session.is_resumed() {
+        visit.snapshot.trust.standing(chain, unix_time())
+    } else {
+        Standing::Trusted
+    };
+    Ok(Client { standing, ..client })
+}
+
+impl Client {
+    /// A client that sent no certificate.
+    pub fn anonymous() -> Self {
+        Self {
+            identity: None,
+            not_after: None,
+            chain: Arc::new([]),
+            standing: Standing::Trusted,
+        }
+    }
+
+    /// A client with this chain, leaf first, taken as trusted.
+    pub fn read(chain: &[CertificateDer<'static>]) -> Result<Self, IdentityError> {
+        let leaf = chain.first().ok_or(IdentityError::Malformed)?;
+        Ok(Self {
+            identity: Some(Arc::new(Identity::from_der(leaf)?)),
+            not_after: earliest_not_after(chain.iter().map(AsRef::as_ref))?,
+            chain: chain.into(),
+            standing: Standing::Trusted,
+        })
+    }
+
+    /// Whether CAs and CRLs have nothing against it.
+    pub fn is_trusted(&self) -> bool {
+        self.standing == Standing::Trusted
+    }
+}
+
+impl KnownClients {
+    /// Who shows a chain, which is not empty; as trusted as whoever asks has found.
+    fn client(&self, chain: &[CertificateDer<'static>]) -> Result<Client, IdentityError> {
+        let digest = digest(chain);
+        let mut known = self.0.borrow_mut();
+        if let Some(client) = known.get(&digest).and_then(Known::client) {
+            return Ok(client);
+        }
+        if known.len() >= KNOWN_AT_LEAST && known.len() == known.capacity() {
+            known.retain(|_, known| known.chain.strong_count() > 0);
+            let left = known.len();
+            known.reserve(left);
+        }
+        let client = Client::read(chain)?;
+        if let Some(identity) = &client.identity {
+            let known_now = Known {
+                identity: Arc::downgrade(identity),
+                chain: Arc::downgrade(&client.chain),
+                not_after: client.not_after,
+            };
+            known.insert(digest, known_now);
+        }
+        Ok(client)
+    }
+}
+
+impl Known {
+    fn client(&self) -> Option<Client> {
+        Some(Client {
+            identity: Some(self.identity.upgrade()?),
+            not_after: self.not_after,
+            chain: self.chain.upgrade()?,
+            standing: Standing::Trusted,
+        })
+    }
+}
+
+/// Lengths go along, so that no two chains are the same octets.
+fn digest(chain: &[CertificateDer<'static>]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for certificate in chain {
+        digest.update(certificate.len().to_be_bytes());
+        digest.update(certificate);
+    }
+    digest.finalize().into()
+}
+
+/// Seconds since 1970 by the system's clock.
+pub fn unix_time() -> i64 {
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    fn chain() -> Vec<CertificateDer<'static>> {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::default().self_signed(&key).unwrap();
+        vec![certificate.der().clone()]
+    }
+
+    #[test]
+    fn connections_with_one_chain_share_it() {
+        let known = KnownClients::default();
+        let (one, other) = (chain(), chain());
+        let first = known.client(&one).unwrap();
+        let second = known.client(&one).unwrap();
+        assert!(Arc::ptr_eq(&first.chain, &second.chain));
+        let stranger = known.client(&other).unwrap();
+        assert!(!Arc::ptr_eq(&first.chain, &stranger.chain));
+    }
+
+    #[test]
+    fn a_chain_is_forgotten_with_its_last_connection() {
+        let known = KnownClients::default();
+        let one = chain();
+        let identity = Arc::downgrade(&known.client(&one).unwrap().identity.unwrap());
+        assert!(identity.upgrade().is_none());
+        assert!(known.client(&one).is_ok());
+    }
+
+    #[test]
+    fn chains_that_are_gone_do_not_add_up() {
+        let known = KnownClients::default();
+        let (zero, one) = (chain().remove(0), chain().remove(0));
+        for number in 0..1 << 9 {
+            // Its bits, as certificates: every number is another chain.
+            let bits = (0..9).map(|bit| number >> bit & 1 == 0);
+            let chain: Vec<_> = bits
+                .map(|bit| if bit { zero.clone() } else { one.clone() })
+                .collect();
+            drop(known.client(&chain));
+        }
+        let chains = known.0.borrow().len();
+        assert!(chains <= 2 * KNOWN_AT_LEAST, "{chains}");
+    }
+}

@@ -1,0 +1,338 @@
+//! The data's path, one stage a file.
+//!
+//! ```text
+//! listen ─► handshake ─► authenticate ─► upgrade ─► route ─► dial ─► relay ─► close
+//!   TCP        TLS          identity      request    route   backend  frames   record
+//! ```
+//!
+//! [`serve`] strings the stages together: each takes what the one before gives, or ends the
+//! connection with a [`Refusal`]. The first six run in a task that holds the snapshot; the relay
+//! runs in a fresh one that holds only what it needs.
+
+pub mod authenticate;
+pub mod close;
+pub mod dial;
+pub mod handshake;
+pub mod listen;
+pub mod relay;
+pub mod route;
+pub mod seal;
+pub mod settings;
+pub mod snapshot;
+pub mod towards_backend;
+pub mod trust;
+pub mod upgrade;
+pub mod worker;
+
+pub use settings::{Limits, ListenerSettings, Timeouts};
+pub use worker::{Shared, Worker};
+
+use crate::{
+    ending::Ending,
+    integrity::agreement::Agreement,
+    lifecycle::{
+        clients::{Seat, Who},
+        connections::ConnectionId,
+        permits::Held,
+        workers,
+    },
+    observe::event::{self, Parties},
+    policy::request::RequestHead,
+    tls::stream::{TlsStream, linger},
+};
+use authenticate::Client;
+use dial::{Answer, Switched};
+use handshake::Failed;
+use listen::{Admission, Listener};
+use snapshot::{Route, Snapshot};
+use std::{fmt::Display, net::SocketAddr, rc::Rc, sync::Arc};
+use tokio::{net::TcpStream, time::Instant};
+use upgrade::Request;
+
+/// A connection on its way to become a socket.
+pub struct Visit {
+    /// Its id.
+    pub id: ConnectionId,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
+    /// The listener that accepted it.
+    pub listener: Rc<Listener>,
+    /// The one snapshot that it is judged by.
+    pub snapshot: Arc<Snapshot>,
+}
+
+/// Why a connection does not become a socket.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The reason.
+    pub ending: Ending,
+    /// More than the reason says, for the log and, unless private, for the client.
+    pub detail: Option<String>,
+    /// Whether the detail names what only operators should know.
+    pub private: bool,
+}
+
+/// An admitted request, and the route that it takes.
+struct Admitted {
+    request: Request,
+    route: Arc<Route>,
+    client: Client,
+    /// What was agreed on about frame integrity.
+    agreement: Option<Agreement>,
+    /// Its place among the client's sockets, where those are limited.
+    seat: Option<Seat>,
+}
+
+/// Serves one accepted connection until it is refused or becomes a socket.
+pub async fn serve(visit: Visit, admission: Admission, tcp: TcpStream, handshake: Held) {
+    let timer = visit.listener.metrics.handshake();
+    let secured = handshake::run(&visit, tcp).await;
+    drop(handshake);
+    let mut secured = match secured {
+        Ok(secured) => {
+            timer.finish(Ok(()));
+            secured
+        }
+        Err(Failed { refusal, told }) => {
+            timer.finish(Err(refusal.ending));
+            visit.log_refusal(
+                refusal.ending,
+                refusal.detail.as_ref().map(|d| d as &dyn Display),
+            );
+            if let Some(tcp) = told {
+                linger(tcp).await;
+            }
+            return;
+        }
+    };
+    let early = std::mem::take(&mut secured.early);
+    let result = upgrade(&visit, &mut secured.stream, early, secured.mode).await;
+    match result {
+        Ok((admitted, switched)) => open(&visit, admission, secured.stream, admitted, switched),
+        Err(Stopped {
+            refusal,
+            route,
+            client,
+        }) => {
+            refuse(
+                &visit,
+                secured.stream,
+                &refusal,
+                route.as_deref(),
+                client.as_ref(),
+            )
+            .await;
+        }
+    }
+}
+
+/// A refusal, and how far the request had come.
+struct Stopped {
+    refusal: Refusal,
+    route: Option<Arc<Route>>,
+    client: Option<Client>,
+}
+
+/// From the finished handshake to the 101.
+async fn upgrade(
+    visit: &Visit,
+    stream: &mut TlsStream,
+    early: Vec<u8>,
+    asked: crate::policy::ClientCertMode,
+) -> Result<(Admitted, Switched), Stopped> {
+    let client = authenticate::identify(visit, &stream.session);
+    visit.count_resumption(stream, !client.as_ref().is_ok_and(Client::is_trusted));
+    let stopped = |refusal| Stopped {
+        refusal,
+        route: None,
+        client: client.as_ref().ok().cloned(),
+    };
+    // The request is read even if the client is refused: only then can it be told why.
+    let request = Request::read(visit, stream, early).await.map_err(stopped)?;
+    if visit.worker.shared.drain.has_begun() {
+        return Err(stopped(Ending::RefusedDraining.into()));
+    }
+    let head = request.head().map_err(stopped)?;
+    let route = route::find(visit, &head, asked).map_err(stopped)?.clone();
+    let client = match client {
+        Ok(client) => client,
+        Err(refusal) => {
+            return Err(Stopped {
+                refusal,
+                route: Some(route),
+                client: None,
+            });
+        }
+    };
+    match switch(visit, stream, &route, &client, &head).await {
+        Ok((switched, agreement, seat)) => Ok((
+            Admitted {
+                request,
+                route,
+                client,
+                agreement,
+                seat,
+            },
+            switched,
+        )),
+        Err(refusal) => Err(Stopped {
+            refusal,
+            route: Some(route),
+            client: Some(client),
+        }),
+    }
+}
+
+/// From the route to the 101.
+async fn switch(
+    visit: &Visit,
+    stream: &mut TlsStream,
+    route: &Arc<Route>,
+    client: &Client,
+    head: &RequestHead<'_>,
+) -> Result<(Switched, Option<Agreement>, Option<Seat>), Refusal> {
+    route::admit(&visit.snapshot, visit.listener.index, route, client, head)?;
+    let seat = visit.seat(client)?;
+    let buffers = &visit.worker.buffers;
+    let negotiated = seal::negotiate(visit, &mut stream.session, route, head)?;
+    match dial::dial(visit, route, client, head, &negotiated).await? {
+        Answer::Switched(mut switched) => {
+            let agreement = negotiated.conclude(&mut switched.fields, route.settings.integrity)?;
+            let mut response = towards_backend::switching_response(&switched);
+            if let Some(nonce) = agreement.as_ref().and_then(Agreement::first_message) {
+                relay::push_text(&nonce, &mut response);
+            }
+            let written = stream.write(&response, buffers).await;
+            written.map_err(|error| Refusal::new(Ending::RequestGone, error))?;
+            Ok((switched, agreement, seat))
+        }
+        Answer::Declined { head, content } => {
+            let response = towards_backend::declining_response(&head, &content);
+            let status = head.status;
+            let written = stream.write(&response, buffers).await;
+            written.map_err(|error| Refusal::new(Ending::RequestGone, error))?;
+            Err(Refusal::new(
+                Ending::BackendDeclined,
+                format!("the backend answered {status}"),
+            ))
+        }
+    }
+}
+
+/// Hands a socket over to its relay, in a fresh task with only what it needs.
+fn open(
+    visit: &Visit,
+    admission: Admission,
+    stream: TlsStream,
+    admitted: Admitted,
+    switched: Switched,
+) {
+    let (socket, relay) = close::Socket::open(visit, admission, stream, admitted, switched);
+    workers::spawn_connection(socket.run(relay));
+}
+
+/// Tells a client why its request is refused, and ends the connection.
+async fn refuse(
+    visit: &Visit,
+    mut stream: TlsStream,
+    refusal: &Refusal,
+    route: Option<&Route>,
+    client: Option<&Client>,
+) {
+    match route {
+        Some(route) => route.metrics.refused(refusal.ending),
+        None => visit
+            .worker
+            .shared
+            .metrics
+            .refused_without_route(refusal.ending),
+    }
+    let id = visit.id.to_string();
+    let identity = client
+        .and_then(|client| client.identity.as_ref())
+        .map(|identity| identity.display_name());
+    let parties = Parties {
+        identity: identity.as_deref(),
+        route: route.map(|route| &*route.name),
+        backend: route.map(|route| &*route.backend.name),
+        ..visit.parties(&id)
+    };
+    event::refused(
+        &parties,
+        refusal.ending,
+        refusal.detail.as_ref().map(|detail| detail as &dyn Display),
+    );
+    if let Some(response) = upgrade::refusal_response(refusal, visit.id) {
+        let deadline = visit.snapshot.timeouts.upgrade;
+        let write = stream.write(response.as_bytes(), &visit.worker.buffers);
+        // A client that does not take its refusal is gone either way.
+        let _ = tokio::time::timeout(deadline, write).await;
+    }
+    stream.close().await;
+}
+
+impl Visit {
+    /// Who takes part, as far as the listener knows.
+    fn parties<'a>(&'a self, id: &'a str) -> Parties<'a> {
+        Parties {
+            id,
+            listener: &self.listener.name,
+            peer: Some(self.peer),
+            ..Parties::default()
+        }
+    }
+
+    /// A place for one more socket of a client.
+    fn seat(&self, client: &Client) -> Result<Option<Seat>, Refusal> {
+        let who = Who::of(client.identity.as_deref(), self.peer.ip());
+        let limits = &self.snapshot.limits.client;
+        let clients = &self.worker.shared.clients;
+        let entered = clients.enter(who, limits, Instant::now());
+        entered.map_err(|reached| Refusal::new(Ending::RequestLimit, reached))
+    }
+
+    /// Logs a refusal before any request was read.
+    fn log_refusal(&self, ending: Ending, detail: Option<&dyn Display>) {
+        event::refused(&self.parties(&self.id.to_string()), ending, detail);
+    }
+
+    fn count_resumption(&self, stream: &TlsStream, refused: bool) {
+        use crate::observe::Resumption;
+        let result = match (stream.session.is_resumed(), refused) {
+            (false, _) => Resumption::Full,
+            (true, false) => Resumption::Resumed,
+            (true, true) => Resumption::Refused,
+        };
+        self.worker.shared.metrics.resumption(result);
+    }
+}
+
+impl Refusal {
+    /// A refusal that says more than its reason.
+    pub fn new(ending: Ending, detail: impl Display) -> Self {
+        Self {
+            ending,
+            detail: Some(detail.to_string()),
+            private: false,
+        }
+    }
+
+    /// Keeps the detail from the client.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.private = true;
+        self
+    }
+}
+
+impl From<Ending> for Refusal {
+    fn from(ending: Ending) -> Self {
+        Self {
+            ending,
+            detail: None,
+            private: false,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Octets on their way out of one transport.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::{io::AsyncWrite, time::Instant};
+
+/// What a transport has not taken yet; empty, and without memory, nearly always.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    unsent: Vec<u8>,
+    sent: usize,
+    /// Since when the transport has taken nothing.
+    stalled: Option<Instant>,
+    finished: bool,
+}
+
+impl Outgoing {
+    /// Whether the transport has not taken everything.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.sent < self.unsent.len()
+    }
+
+    /// Since when the transport takes nothing of what waits.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        self.stalled
+    }
+
+    /// Sends `octets` behind what waits.
+    ///
+    /// What the transport does not take now is copied, right-sized, and `cx` woken when it takes
+    /// more. On an error nothing waits any more.
+    pub(super) fn send(
+        &mut self,
+        transport: &mut (impl AsyncWrite + Unpin),
+        octets: &[u8],
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> io::Result<()> {
+        if self.is_blocked() {
+            self.unsent.extend_from_slice(octets);
+            return Ok(());
+        }
+        let taken = write(transport, octets, cx)?;
+        if let Some(rest) = octets.get(taken..).filter(|rest| !rest.is_empty()) {
+            self.unsent = rest.to_vec();
+            self.sent = 0;
+            self.stalled = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Goes on sending what waits; gives whether the transport took any. On an error nothing
+    /// waits any more.
+    pub(super) fn flush(
+        &mut self,
+        transport: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> io::Result<bool> {
+        let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) else {
+            return Ok(false);
+        };
+        let taken = write(transport, rest, cx).inspect_err(|_| self.abandon())?;
+        self.sent += taken;
+        if !self.is_blocked() {
+            self.abandon();
+        } else if taken > 0 {
+            self.stalled = Some(now);
+        }
+        Ok(taken > 0)
+    }
+
+    /// Forgets what the transport has not taken.
+    pub(super) fn abandon(&mut self) {
+        self.unsent = Vec::new();
+        self.sent = 0;
+        self.stalled = None;
+    }
+
+    /// Ends the transport's outgoing half once everything is sent; gives whether it did so now.
+    pub(super) fn finish(
+        &mut self,
+        transport: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> bool {
+        if self.finished || self.is_blocked() {
+            return false;
+        }
+        self.finished = true;
+        // Sockets shut down at once; one that cannot is broken, and reading will tell.
+        let _ = Pin::new(transport).poll_shutdown(cx);
+        true
+    }
+}
+
+/// Writes until the transport takes no more.
+fn write(
+    transport: &mut (impl AsyncWrite + Unpin),
+    octets: &[u8],
+    cx: &mut Context<'_>,
+) -> io::Result<usize> {
+    let mut taken = 0;
+    while let Some(rest) = octets.get(taken..).filter(|rest| !rest.is_empty()) {
+        match Pin::new(&mut *transport).poll_write(cx, rest) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(count)) => taken += count,
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => break,
+        }
+    }
+    Ok(taken)
+}

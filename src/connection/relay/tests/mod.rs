@@ -1,0 +1,181 @@
+//! Promises of the conversation, without a socket: octets in, octets out, the time at will.
+
+#![allow(
+    clippy::unchecked_time_subtraction,
+    reason = "the times of a test are far from the epoch"
+)]
+
+mod closing;
+mod offences;
+mod peer;
+mod reference;
+mod silence;
+mod simulation;
+
+use super::{CLOSE_TIMEOUT, Conversation, Output, Record, Terms};
+use crate::{
+    ending::Ending,
+    frame::{Rules, Violation},
+    observe::Direction::{self, ToBackend, ToClient},
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+const LIMIT: u64 = 1 << 16;
+/// What the clients here mask with, and the proxy.
+const KEY: [u8; 4] = [1, 2, 3, 4];
+const PROXY_KEY: [u8; 4] = [0x50, 0x60, 0x70, 0x80];
+const MARK: [u8; 8] = *b"the mark";
+const IDLE: Duration = Duration::from_mins(5);
+const PING_AFTER: Duration = Duration::from_secs(30);
+
+/// A conversation, what came out of it, and the time.
+struct Run {
+    conversation: Conversation,
+    now: Instant,
+    out: Output,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self::with(terms())
+    }
+
+    fn with(terms: Terms) -> Self {
+        let now = Instant::now();
+        Self {
+            conversation: Conversation::new(terms, None, now),
+            now,
+            out: Output::default(),
+        }
+    }
+
+    fn client(&mut self, octets: &[u8]) -> &mut Self {
+        self.send(ToBackend, octets)
+    }
+
+    fn backend(&mut self, octets: &[u8]) -> &mut Self {
+        self.send(ToClient, octets)
+    }
+
+    fn send(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
+        self.conversation
+            .receive(direction, octets, &mut self.out, self.now);
+        self
+    }
+
+    fn order(&mut self, ending: Ending) -> &mut Self {
+        self.conversation.order(ending, &mut self.out, self.now);
+        self
+    }
+
+    fn ended(&mut self, direction: Direction) -> &mut Self {
+        self.conversation.ended(direction, &mut self.out, self.now);
+        self
+    }
+
+    /// The backend answers the proxy's Close.
+    fn backend_answers(&mut self) -> &mut Self {
+        self.backend(&plain(CLOSE, &close_payload(1002, "")))
+    }
+
+    /// Lets time pass, with a tick at every deadline on the way.
+    fn pass(&mut self, time: Duration) -> &mut Self {
+        let end = self.now + time;
+        while !self.conversation.is_over() && self.conversation.deadline() <= end {
+            self.now = self.now.max(self.conversation.deadline());
+            self.conversation.tick(&mut self.out, self.now);
+            let next = self.conversation.deadline();
+            assert!(
+                next > self.now || self.conversation.is_over(),
+                "a deadline that has passed would come again at once"
+            );
+        }
+        self.now = end;
+        self
+    }
+
+    /// What the client was sent since the last time.
+    fn at_client(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out.to_client)
+    }
+
+    /// What the backend was sent since the last time.
+    fn at_backend(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.out.to_backend)
+    }
+
+    fn record(&self) -> Record {
+        self.conversation.record().expect("an ending")
+    }
+
+    #[track_caller]
+    fn assert_ended(&self, ending: Ending, code: Option<u16>) {
+        let record = self.record();
+        assert_eq!((record.ending, record.code), (ending, code));
+    }
+}
+
+fn terms() -> Terms {
+    Terms {
+        client: Rules::for_client(LIMIT, LIMIT),
+        backend: Rules::for_server(LIMIT, LIMIT),
+        idle: IDLE,
+        ping: PING_AFTER,
+        ping_mark: MARK,
+        mask: PROXY_KEY,
+    }
+}
+
+fn without_pings() -> Run {
+    Run::with(Terms {
+        ping: Duration::ZERO,
+        ..terms()
+    })
+}
+
+/// The octets of a frame, written without the code under test. `first` is the first octet.
+fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let flag = if key.is_some() { 0x80 } else { 0 };
+    let length = (payload.len() as u64).to_be_bytes();
+    let (short, long): (u8, &[u8]) = match payload.len() {
+        0..=125 => (length[7], &[]),
+        126..=65535 => (0x7e, &length[6..]),
+        _ => (0x7f, &length),
+    };
+    let mut octets = vec![first, flag | short];
+    octets.extend(long);
+    octets.extend(key.iter().flatten());
+    let key = key.unwrap_or_default();
+    octets.extend(payload.iter().zip(key.iter().cycle()).map(|(o, k)| o ^ k));
+    octets
+}
+
+/// A client's frame.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    frame(first, Some(KEY), payload)
+}
+
+/// A backend's frame, as the client gets it.
+fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
+    frame(first, None, payload)
+}
+
+fn close_payload(code: u16, reason: &str) -> Vec<u8> {
+    [&code.to_be_bytes(), reason.as_bytes()].concat()
+}
+
+/// The proxy's Close as the client gets it.
+fn close_to_client(code: u16, reason: &str) -> Vec<u8> {
+    plain(CLOSE, &close_payload(code, reason))
+}
+
+/// The proxy's Close as the backend gets it.
+fn close_to_backend(code: u16, reason: &str) -> Vec<u8> {
+    frame(CLOSE, Some(PROXY_KEY), &close_payload(code, reason))
+}

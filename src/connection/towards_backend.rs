@@ -1,0 +1,142 @@
+//! The upgrade request that a backend gets, and the answer of it that a client gets.
+
+use super::{Refusal, Visit, authenticate::Client, dial::Switched, seal::Negotiated};
+use crate::{
+    ending::Ending,
+    policy::{
+        fields::{client_cert, client_cert_chain, forwarded_client_cert},
+        request::{RequestHead, forwarded_fields},
+    },
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http_body_util::Empty;
+use std::fmt::Write;
+
+/// Fields of an answer that concern one hop alone, or that the proxy sets itself.
+const NOT_FOR_THE_CLIENT: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::CONTENT_LENGTH,
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// The client's request as the backend gets it: end-to-end fields as they came, ours set anew.
+pub fn request(
+    visit: &Visit,
+    client: &Client,
+    head: &RequestHead<'_>,
+    negotiated: &Negotiated,
+) -> Result<Request<Empty<Bytes>>, Refusal> {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = head
+        .path_and_query()
+        .parse()
+        .map_err(|error| Refusal::new(Ending::RequestMalformed, error))?;
+    let fields = request.headers_mut();
+    for field in forwarded_fields(head) {
+        append(fields, field.name, field.value)?;
+    }
+    // RFC 9110 section 7.6.1: `Connection` is rebuilt for this hop.
+    fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    set_own(fields, visit, client, head)?;
+    negotiated.apply(fields, head);
+    Ok(request)
+}
+
+/// The fields that only the proxy sets; the client's own copies were left out before.
+fn set_own(
+    fields: &mut HeaderMap,
+    visit: &Visit,
+    client: &Client,
+    head: &RequestHead<'_>,
+) -> Result<(), Refusal> {
+    let port = visit.listener.address.port().to_string();
+    append(
+        fields,
+        "x-forwarded-for",
+        visit.peer.ip().to_canonical().to_string().as_bytes(),
+    )?;
+    append(fields, "x-forwarded-proto", b"wss")?;
+    append(fields, "x-forwarded-host", head.host_field().as_bytes())?;
+    append(fields, "x-forwarded-port", port.as_bytes())?;
+    append(fields, "x-request-id", visit.id.to_string().as_bytes())?;
+    let Some(identity) = &client.identity else {
+        return Ok(());
+    };
+    if let Some((leaf, rest)) = client.chain.split_first() {
+        append(fields, "client-cert", client_cert(leaf).as_bytes())?;
+        if let Some(chain) = client_cert_chain(rest.iter().map(AsRef::as_ref)) {
+            append(fields, "client-cert-chain", chain.as_bytes())?;
+        }
+    }
+    let by = visit.snapshot.trust.server_uri.as_deref();
+    append(
+        fields,
+        "x-forwarded-client-cert",
+        forwarded_client_cert(identity, by).as_bytes(),
+    )
+}
+
+fn append(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refusal> {
+    let malformed = |error: http::Error| Refusal::new(Ending::RequestMalformed, error);
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| malformed(error.into()))?;
+    let value = HeaderValue::from_bytes(value).map_err(|error| malformed(error.into()))?;
+    fields.append(name, value);
+    Ok(())
+}
+
+/// The 101 for the client.
+pub fn switching_response(switched: &Switched) -> Vec<u8> {
+    let mut head =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            .to_vec();
+    write_fields(&mut head, &switched.fields);
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// A backend's declining answer, for the client: the connection ends behind it.
+pub fn declining_response(answer: &http::response::Parts, content: &[u8]) -> Vec<u8> {
+    let mut line = format!("HTTP/1.1 {} ", answer.status.as_u16());
+    line.push_str(answer.status.canonical_reason().unwrap_or("Declined"));
+    let _ = write!(
+        line,
+        "\r\nConnection: close\r\nContent-Length: {}\r\n",
+        content.len()
+    );
+    let mut head = line.into_bytes();
+    write_fields(&mut head, &answer.headers);
+    head.extend_from_slice(b"\r\n");
+    head.extend_from_slice(content);
+    head
+}
+
+fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
+    let named = named_by_connection(fields);
+    for (name, value) in fields {
+        if NOT_FOR_THE_CLIENT.contains(name) || named.contains(name) {
+            continue;
+        }
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// RFC 9110 section 7.6.1: what `Connection` names ends with this hop as well.
+fn named_by_connection(fields: &HeaderMap) -> Vec<HeaderName> {
+    fields
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .collect()
+}
