@@ -38,7 +38,9 @@
 //!   `labels_are_unique_within_a_stage`, `every_ending_of_a_socket_has_a_series_for_every_code_there_is`.
 //! - The documents say what the program does: `tests/docs.rs`.
 
+pub mod admin;
 pub mod backend;
+pub mod config;
 pub mod connection;
 pub mod ending;
 pub mod frame;
@@ -46,4 +48,5 @@ pub mod integrity;
 pub mod lifecycle;
 pub mod observe;
 pub mod policy;
+pub mod reload;
 pub mod tls;

@@ -1,0 +1,134 @@
+//! The listener itself: a bounded number of connections, one request each, all under deadlines.
+
+use super::{
+    AdminSettings,
+    answer::{Answer, Refusal},
+    endpoint,
+    operations::Operations,
+};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// Connections at once; more wait in the listener's backlog.
+const CONNECTIONS: usize = 64;
+/// Accept to a whole header section, and again for the body.
+const REQUEST: Duration = Duration::from_secs(10);
+/// Accept to the last octet of the answer; a reload may take its time.
+const WHOLE: Duration = Duration::from_mins(1);
+/// Octets of a header section at most, of which hyper takes no less than 8 KiB.
+const HEADER: usize = 16 * 1024;
+/// Octets of a body at most; no call has a meaning for any.
+const BODY: usize = 16 * 1024;
+/// The pause after an error of accept(2), as when there are no descriptors left.
+const PAUSE: Duration = Duration::from_millis(100);
+/// What connections are given to finish after `shutdown`.
+const FINISH: Duration = Duration::from_secs(1);
+
+/// Serves until `shutdown` is done. Its tasks live in a set of its own, and end with it.
+pub async fn serve(
+    listener: TcpListener,
+    settings: AdminSettings,
+    operations: Arc<dyn Operations>,
+    shutdown: impl Future<Output = ()> + Send,
+) {
+    let settings = Arc::new(settings);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let room = connections.len() < CONNECTIONS;
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept(&listener), if room => {
+                let (stream, peer) = accepted;
+                let (settings, operations) = (Arc::clone(&settings), Arc::clone(&operations));
+                connections.spawn(connection(stream, peer, settings, operations));
+            }
+        }
+    }
+    drop(listener);
+    // What is still under way then is dropped with the set.
+    let _ = timeout(FINISH, async {
+        while connections.join_next().await.is_some() {}
+    })
+    .await;
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) => {
+                tracing::warn!(%error, "the admin listener cannot accept");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One connection with one request: keeping it alive would let a few idle ones shut out the rest.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    settings: Arc<AdminSettings>,
+    operations: Arc<dyn Operations>,
+) {
+    let service = service_fn(|request| respond(request, peer, &settings, &*operations));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST)
+        .keep_alive(false)
+        .max_buf_size(HEADER)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(WHOLE, served).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "admin connection broken"),
+        Err(_) => tracing::debug!(%peer, "admin connection too slow"),
+    }
+}
+
+async fn respond(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    settings: &AdminSettings,
+    operations: &dyn Operations,
+) -> Result<Answer, Infallible> {
+    let (head, body) = request.into_parts();
+    let answer = match timeout(REQUEST, Limited::new(body, BODY).collect()).await {
+        Ok(Ok(_)) => {
+            let request = Request::from_parts(head, ());
+            let answer = endpoint::answer(&request, peer, settings, operations).await;
+            log(&request, peer, &answer);
+            answer
+        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "no call needs a body; leave it out",
+        )
+        .into(),
+        Ok(Err(_)) => Refusal::new(StatusCode::BAD_REQUEST, "the body is malformed").into(),
+        Err(_) => Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly").into(),
+    };
+    Ok(answer)
+}
+
+/// Who told the proxy something is worth knowing afterwards; who asked is not, most of the time.
+fn log(request: &Request<()>, peer: SocketAddr, answer: &Answer) {
+    let (method, path) = (request.method(), request.uri().path());
+    let status = answer.status().as_u16();
+    if method.is_safe() {
+        tracing::debug!(%peer, %method, path, status, "admin call");
+    } else {
+        tracing::info!(%peer, %method, path, status, "admin call");
+    }
+}

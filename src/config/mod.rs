@@ -1,0 +1,176 @@
+//! Text → checked settings, all problems at once.
+//!
+//! ```text
+//! text ─► toml ─► sections (tables → drafts) ─► checks (between values) ─► Settings
+//!            └────────────┴──────────────────────────┴─► Problems, each with its place
+//! ```
+//!
+//! Of the files that a configuration names, only the keyring is read here; whoever reads the others reports what it finds
+//! through [`Source`], so that those problems show the configuration's line too.
+
+mod checks;
+mod diagnostic;
+mod findings;
+mod keyring;
+mod reader;
+mod sections;
+mod source;
+#[cfg(test)]
+mod tests;
+mod units;
+mod values;
+
+pub use self::{
+    diagnostic::{Diagnostic, Severity},
+    keyring::{load_keyring, parse_keyring},
+    source::Source,
+};
+use self::{
+    findings::{Finding, Reading},
+    reader::Table,
+    sections::Draft,
+    source::Text,
+};
+use crate::{
+    admin::AdminSettings,
+    backend::BackendSettings,
+    connection::{Limits, ListenerSettings, Timeouts, route::RouteSettings},
+    lifecycle::ServerSettings,
+    tls::TlsSettings,
+};
+use std::{
+    fmt, fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+use toml::de::DeTable;
+
+/// A configuration whose every value is valid, and whose values fit together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Workers and drain.
+    pub server: ServerSettings,
+    /// At least one.
+    pub listeners: Vec<ListenerSettings>,
+    /// Certificates, and how clients authenticate.
+    pub tls: TlsSettings,
+    /// How much of everything.
+    pub limits: Limits,
+    /// How long for everything.
+    pub timeouts: Timeouts,
+    /// At least one; each names a backend of `backends`.
+    pub routes: Vec<RouteSettings>,
+    /// In the order of the file.
+    pub backends: Vec<BackendSettings>,
+    /// `None`: there is no admin listener.
+    pub admin: Option<AdminSettings>,
+    /// The file with the keys of frame integrity.
+    pub keyring: Option<PathBuf>,
+}
+
+/// Settings, and what they came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The checked settings.
+    pub settings: Settings,
+    /// What is allowed, and probably not meant.
+    pub warnings: Vec<Diagnostic>,
+    /// The text, to point at what a later step finds wrong.
+    pub source: Source,
+}
+
+/// Everything that is wrong with a configuration, in the order of the file; warnings included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Diagnostic>);
+
+/// Reads a configuration's file. Paths in it are relative to the file's folder.
+pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    let name = path.display().to_string();
+    let content = fs::read(path).map_err(|error| unreadable(&name, &error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match String::from_utf8(content) {
+        Ok(text) => parse(&name, &text, folder),
+        Err(error) => Err(not_utf8(&name, error.as_bytes(), &error.utf8_error())),
+    }
+}
+
+/// Reads a configuration's text. `name` is what problems call the file; paths in it are relative
+/// to `directory`.
+pub fn parse(name: &str, text: &str, directory: &Path) -> Result<Loaded, Problems> {
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    let reading = Reading::new(directory, syntax.is_empty());
+    let draft = Draft::read(Table::root(table.get_ref(), &reading));
+    checks::check(&draft, &reading);
+    let text = Text::new(name, text);
+    let (mut problems, paths) = reading.finish(&text);
+    report_syntax(&syntax, &text, &mut problems);
+    let mut places = draft.places();
+    places.paths = paths;
+    let wrong = problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    match draft.settle() {
+        Some(settings) if !wrong => Ok(Loaded {
+            settings,
+            warnings: problems,
+            source: Source::new(text, places),
+        }),
+        _ => Err(Problems(problems)),
+    }
+}
+
+/// The admin listener's address of a configuration that may be wrong in other places: whoever asks
+/// a running proxy to read it anew should hear what is wrong from the proxy.
+pub fn admin_address(path: &Path) -> Option<SocketAddr> {
+    let text = fs::read_to_string(path).ok()?;
+    let (table, syntax) = DeTable::parse_recoverable(&text);
+    let reading = Reading::new(Path::new(""), syntax.is_empty());
+    let draft = Draft::read(Table::root(table.get_ref(), &reading));
+    Some(draft.admin?.address?.value)
+}
+
+/// Adds the syntax errors, and takes away what only follows from them: what else was found on
+/// their lines.
+fn report_syntax(syntax: &[toml::de::Error], text: &Text, problems: &mut Vec<Diagnostic>) {
+    let errors = syntax.iter().map(|error| {
+        let message = format!("not valid TOML: {}", error.message());
+        Finding::error(&error.span(), message).diagnose(text)
+    });
+    let mut errors: Vec<Diagnostic> = errors.collect();
+    errors.sort_by_key(|error| (error.line, error.column));
+    errors.dedup_by_key(|error| error.line);
+    problems.retain(|problem| errors.iter().all(|error| error.line != problem.line));
+    problems.append(&mut errors);
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Problems {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "give the path of a configuration with --config",
+        io::ErrorKind::PermissionDenied => "allow the user that runs tidegate to read it",
+        _ => "",
+    };
+    let problem = Diagnostic::error(name, format!("cannot read the configuration: {error}"));
+    Problems(vec![problem.hint(hint)])
+}
+
+fn not_utf8(name: &str, content: &[u8], error: &std::str::Utf8Error) -> Problems {
+    let text = Text::new(name, &String::from_utf8_lossy(content));
+    // The valid part is the same in both, so that the offset is too.
+    let start = error.valid_up_to();
+    let place = Some(start..start + char::REPLACEMENT_CHARACTER.len_utf8());
+    let finding = Finding::error(&place, "not valid UTF-8, which TOML has to be");
+    Problems(vec![finding.diagnose(&text)])
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let border = if index == 0 { "" } else { "\n" };
+            write!(f, "{border}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

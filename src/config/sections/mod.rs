@@ -1,0 +1,118 @@
+//! The tables of a configuration, one file each: which keys they have, and what absent keys mean.
+//!
+//! A draft has a place for every value, and `None` where a value was wrong, so that the checks
+//! that follow look only at what is sound. It becomes settings when no error was found.
+
+mod admin;
+mod backend;
+mod limits;
+mod listener;
+mod route;
+mod server;
+mod tls;
+
+pub(super) use self::{
+    admin::AdminDraft,
+    backend::BackendDraft,
+    limits::{LimitsDraft, TimeoutsDraft},
+    listener::ListenerDraft,
+    route::RouteDraft,
+    server::ServerDraft,
+    tls::{ClientsDraft, TlsDraft},
+};
+use super::{Settings, findings::Placed, reader::Table, source::Places, values};
+use std::path::PathBuf;
+
+/// A configuration as read.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) server: ServerDraft,
+    pub(super) listeners: Option<Vec<ListenerDraft>>,
+    pub(super) tls: TlsDraft,
+    pub(super) keyring: Option<Placed<PathBuf>>,
+    pub(super) limits: LimitsDraft,
+    pub(super) timeouts: TimeoutsDraft,
+    pub(super) routes: Option<Vec<RouteDraft>>,
+    pub(super) backends: Vec<BackendDraft>,
+    pub(super) admin: Option<AdminDraft>,
+}
+
+impl Draft {
+    pub(super) fn read(mut root: Table<'_>) -> Self {
+        let draft = Self {
+            server: ServerDraft::read(root.table("server")),
+            listeners: read_all(&mut root, "listener", ListenerDraft::read),
+            tls: TlsDraft::read(root.table("tls")),
+            keyring: read_keyring(root.table("integrity")),
+            limits: LimitsDraft::read(root.table("limits")),
+            timeouts: TimeoutsDraft::read(root.table("timeouts")),
+            routes: read_all(&mut root, "route", RouteDraft::read),
+            backends: read_backends(&mut root),
+            admin: root.optional_table("admin").map(AdminDraft::read),
+        };
+        root.finish();
+        draft
+    }
+
+    /// Where the parts stand; the paths come from the reading.
+    pub(super) fn places(&self) -> Places {
+        let listeners = self.listeners.iter().flatten();
+        let routes = self.routes.iter().flatten();
+        let backends = self.backends.iter();
+        Places {
+            paths: Vec::new(),
+            listeners: listeners.map(|listener| listener.place.clone()).collect(),
+            routes: routes.map(|route| route.place.clone()).collect(),
+            backends: backends
+                .map(|backend| (backend.name.clone(), backend.place.clone()))
+                .collect(),
+        }
+    }
+
+    /// The settings; `None` if a value of the draft was wrong.
+    pub(super) fn settle(self) -> Option<Settings> {
+        let listeners = self.listeners?.into_iter();
+        let routes = self.routes?.into_iter();
+        let backends = self.backends.into_iter();
+        Some(Settings {
+            server: self.server.settle()?,
+            listeners: listeners
+                .map(ListenerDraft::settle)
+                .collect::<Option<_>>()?,
+            tls: self.tls.settle()?,
+            limits: self.limits.settle()?,
+            timeouts: self.timeouts.settle()?,
+            routes: routes.map(RouteDraft::settle).collect::<Option<_>>()?,
+            backends: backends.map(BackendDraft::settle).collect::<Option<_>>()?,
+            admin: match self.admin {
+                Some(admin) => Some(admin.settle()?),
+                None => None,
+            },
+            keyring: self.keyring.map(|path| path.value),
+        })
+    }
+}
+
+/// The `[integrity]` table: the keyring's file is all it has.
+fn read_keyring(mut table: Table<'_>) -> Option<Placed<PathBuf>> {
+    let keyring = table.file("keyring", values::path);
+    table.finish();
+    keyring
+}
+
+fn read_backends(root: &mut Table<'_>) -> Vec<BackendDraft> {
+    let tables = root.named_tables("backend").into_iter();
+    tables
+        .map(|(name, table)| BackendDraft::read(name, table))
+        .collect()
+}
+
+/// The drafts of an array of tables; `None` if it is no such array.
+fn read_all<D>(
+    root: &mut Table<'_>,
+    key: &'static str,
+    read: fn(Table<'_>) -> D,
+) -> Option<Vec<D>> {
+    let tables = root.tables(key)?.value.into_iter();
+    Some(tables.map(read).collect())
+}

@@ -1,0 +1,127 @@
+//! A `[[route]]` table.
+
+use crate::{
+    config::{
+        findings::{Finding, Placed, Refusal},
+        reader::Table,
+        source::Place,
+        values,
+    },
+    connection::route::RouteSettings,
+    integrity::{Algorithm, Mode},
+    policy::{
+        ClientCertMode,
+        route::{AccessRule, HostPattern, Origin, PathPrefix},
+    },
+};
+use toml::de::DeValue;
+
+/// A list as read; `None` if something in it was wrong.
+type List<T> = Option<Placed<Vec<Placed<T>>>>;
+
+/// A `[[route]]` as read.
+#[derive(Debug)]
+pub(in crate::config) struct RouteDraft {
+    pub(in crate::config) place: Place,
+    /// The name that metrics and logs show; placed only if it was given.
+    pub(in crate::config) name: Option<Placed<String>>,
+    pub(in crate::config) hosts: List<RouteHost>,
+    pub(in crate::config) path: Option<Placed<RoutePath>>,
+    pub(in crate::config) backend: Option<Placed<String>>,
+    pub(in crate::config) client_cert: Option<Placed<ClientCertMode>>,
+    pub(in crate::config) allow: List<AccessRule>,
+    pub(in crate::config) deny: List<AccessRule>,
+    origins: List<Origin>,
+    pub(in crate::config) integrity: Option<Placed<Mode>>,
+    pub(in crate::config) algorithms: List<Algorithm>,
+}
+
+/// A path as written, which is the default of the name, and as the policy reads it.
+#[derive(Debug)]
+pub(in crate::config) struct RoutePath {
+    pub(in crate::config) text: String,
+    prefix: PathPrefix,
+}
+
+/// A host as written, and as the policy reads it.
+#[derive(Debug)]
+pub(in crate::config) struct RouteHost {
+    pub(in crate::config) text: String,
+    pattern: HostPattern,
+}
+
+impl RouteDraft {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let path = table.or_written("path", route_path, "/");
+        let draft = Self {
+            place: table.place.clone(),
+            name: read_name(&mut table, path.as_ref()),
+            hosts: table.list("host", route_host, Vec::new()),
+            path,
+            backend: table.required("backend", values::name),
+            client_cert: table.optional("client_cert", values::client_cert),
+            allow: table.list("allow", values::pattern, Vec::new()),
+            deny: table.list("deny", values::pattern, Vec::new()),
+            origins: table.list("origins", values::pattern, Vec::new()),
+            integrity: table.or_default("integrity", values::integrity_mode, Mode::Off),
+            algorithms: read_algorithms(&mut table),
+        };
+        table.finish();
+        draft
+    }
+
+    pub(super) fn settle(self) -> Option<RouteSettings> {
+        let origins = self.origins?;
+        let hosts = self.hosts?.value.into_iter();
+        Some(RouteSettings {
+            name: self.name?.value,
+            hosts: hosts.map(|host| host.value.pattern).collect(),
+            path: self.path?.value.prefix,
+            backend: self.backend?.value,
+            client_cert: self.client_cert.map(|mode| mode.value),
+            allow: values_of(self.allow?),
+            deny: values_of(self.deny?),
+            origins: origins.place.is_some().then(|| values_of(origins)),
+            integrity: self.integrity?.value,
+            integrity_algorithms: values_of(self.algorithms?),
+        })
+    }
+}
+
+fn read_name(table: &mut Table<'_>, path: Option<&Placed<RoutePath>>) -> Option<Placed<String>> {
+    match path {
+        Some(path) => table.or_default("name", values::name, path.value.text.clone()),
+        None => table.optional("name", values::name),
+    }
+}
+
+fn read_algorithms(table: &mut Table<'_>) -> List<Algorithm> {
+    let default = vec![Algorithm::HmacSha256, Algorithm::Sha256];
+    let parse = values::integrity_algorithm;
+    let algorithms = table.list("integrity_algorithms", parse, default)?;
+    if algorithms.value.is_empty() {
+        let message = "no algorithm is allowed: frames could never be sealed";
+        let hint = "write [\"hmac-sha-256\"], or leave the key out";
+        let finding = Finding::error(&algorithms.place, message).hint(hint);
+        table.reading().report(finding);
+    }
+    Some(algorithms)
+}
+
+fn route_path(value: &DeValue<'_>) -> Result<RoutePath, Refusal> {
+    Ok(RoutePath {
+        prefix: values::pattern(value)?,
+        text: values::text(value, "/chat")?.to_owned(),
+    })
+}
+
+fn route_host(value: &DeValue<'_>) -> Result<RouteHost, Refusal> {
+    Ok(RouteHost {
+        pattern: values::pattern(value)?,
+        text: values::text(value, "chat.example.com")?.to_owned(),
+    })
+}
+
+fn values_of<T>(list: Placed<Vec<Placed<T>>>) -> Vec<T> {
+    list.value.into_iter().map(|item| item.value).collect()
+}

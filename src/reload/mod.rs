@@ -1,0 +1,240 @@
+//! Freshness: what notices that files have changed, and what puts the change to use.
+//!
+//! ```text
+//! file content ─┐
+//! HUP ──────────┼─► prepare (read and verify all) ─► snapshot ─► one ArcSwap store
+//! POST /reload ─┘          └─► problems: the old snapshot stays
+//! ```
+
+pub mod build;
+pub mod changes;
+mod keys;
+mod look;
+mod notice;
+mod review;
+mod settle;
+pub mod watch;
+
+use crate::{
+    config::{Diagnostic, Settings, Severity},
+    connection::{Shared, snapshot::Snapshot, trust::Rulebook},
+    observe::{ReloadResult, Trigger, event},
+};
+use build::{Candidate, Digests};
+use changes::Difference;
+use review::Closings;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+pub use review::Touched;
+
+/// Days before the end of a certificate or CRL from which on there are warnings.
+const WARN_DAYS: i64 = 14;
+const DAY: i64 = 86_400;
+
+/// Puts new configurations to use.
+pub struct Reloader {
+    path: PathBuf,
+    settings: Settings,
+    digests: Digests,
+    closings: Closings,
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing differs from what is in use.
+    Unchanged {
+        /// The generation in use.
+        generation: u64,
+    },
+    /// The new configuration is in use, or would be: it was a preview.
+    Done {
+        /// The generation in use from now on.
+        generation: u64,
+        /// What differs.
+        changes: Vec<Difference>,
+        /// Open sockets that no longer pass.
+        touched: Vec<Touched>,
+    },
+    /// The old configuration stays in use.
+    Failed {
+        /// Why.
+        problems: Vec<Diagnostic>,
+    },
+}
+
+impl Reloader {
+    /// Begins with the configuration that the process started with.
+    pub fn new(path: &Path, candidate: &Candidate) -> Self {
+        Self {
+            path: path.to_owned(),
+            settings: candidate.settings.clone(),
+            digests: candidate.digests.clone(),
+            closings: Closings::default(),
+        }
+    }
+
+    /// The settings in use.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Reads everything anew and, unless it is a preview, puts it to use.
+    ///
+    /// `look` is told the files before they are read. Open sockets that no longer pass are ended
+    /// by [`Reloader::close_due`].
+    pub async fn reload(
+        &mut self,
+        shared: &Shared,
+        trigger: Trigger,
+        preview: bool,
+        look: impl FnOnce(&[PathBuf]),
+    ) -> Outcome {
+        let started = Instant::now();
+        let outcome = self.attempt(shared, preview, look).await;
+        if !preview {
+            report(shared, trigger, &outcome, started);
+        }
+        outcome
+    }
+
+    /// Ends the next of the sockets that reloads have withdrawn; waits while there is none.
+    pub async fn close_due(&mut self) {
+        self.closings.next().await;
+    }
+
+    async fn attempt(
+        &mut self,
+        shared: &Shared,
+        preview: bool,
+        look: impl FnOnce(&[PathBuf]),
+    ) -> Outcome {
+        let generation = shared.snapshot.load().generation;
+        let candidate = match build::prepare(&self.path, look) {
+            Ok(candidate) => candidate,
+            Err(problems) => return Outcome::Failed { problems },
+        };
+        let name = self.path.display().to_string();
+        let fixed = changes::fixed(&self.settings, &candidate.settings, &name);
+        if !fixed.is_empty() {
+            return Outcome::Failed { problems: fixed };
+        }
+        let changes = changes::between(
+            (&self.settings, &self.digests),
+            (&candidate.settings, &candidate.digests),
+        );
+        if changes.is_empty() && self.digests == candidate.digests {
+            return Outcome::Unchanged { generation };
+        }
+        let touched = if preview {
+            let before = *shared.snapshot.load().trust.digest();
+            let rulebook = candidate.rulebook();
+            let withdrawn = review::review(&shared.connections, &rulebook, &before).await;
+            let keys = keys::depending(&shared.connections, candidate.keyring());
+            let withdrawn = withdrawn.iter().map(review::Withdrawn::touched);
+            withdrawn.chain(keys::touched(&keys)).collect()
+        } else {
+            self.publish(shared, candidate, generation + 1).await
+        };
+        Outcome::Done {
+            generation: generation + 1,
+            changes,
+            touched,
+        }
+    }
+
+    async fn publish(
+        &mut self,
+        shared: &Shared,
+        candidate: Candidate,
+        generation: u64,
+    ) -> Vec<Touched> {
+        let before = *shared.snapshot.load().trust.digest();
+        self.settings = candidate.settings.clone();
+        self.digests = candidate.digests.clone();
+        log_warnings(&candidate.warnings);
+        let snapshot = candidate.snapshot(generation, &shared.metrics);
+        shared.metrics.published(generation, snapshot.since);
+        shared.snapshot.store(Arc::new(snapshot));
+        shared.handshakes.limit_changed();
+        let snapshot = shared.snapshot.load_full();
+        warn_of_expiry(&snapshot);
+        let keyed = keys::depending(&shared.connections, &snapshot.keyring);
+        keys::end(&keyed);
+        let mut touched = self.withdraw(shared, &snapshot, &before).await;
+        touched.extend(keys::touched(&keyed));
+        touched
+    }
+
+    /// Judges every open socket by what is in use now, and lets those end that no longer pass.
+    async fn withdraw(
+        &mut self,
+        shared: &Shared,
+        snapshot: &Snapshot,
+        before: &[u8; 32],
+    ) -> Vec<Touched> {
+        let rulebook = Rulebook::of(snapshot);
+        let withdrawn = review::review(&shared.connections, &rulebook, before).await;
+        withdrawn.iter().for_each(review::Withdrawn::log);
+        let touched = withdrawn.iter().map(review::Withdrawn::touched).collect();
+        let spread = self.settings.tls.clients.close_spread;
+        self.closings
+            .add(withdrawn, spread, tokio::time::Instant::now());
+        touched
+    }
+}
+
+/// One log line and one count per event.
+fn report(shared: &Shared, trigger: Trigger, outcome: &Outcome, started: Instant) {
+    let result = match outcome {
+        Outcome::Unchanged { generation } => {
+            event::unchanged(trigger, *generation);
+            ReloadResult::Unchanged
+        }
+        Outcome::Done {
+            generation,
+            changes,
+            ..
+        } => {
+            let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+            event::reloaded(trigger, *generation, &changes.join(", "), started.elapsed());
+            ReloadResult::Ok
+        }
+        Outcome::Failed { problems } => {
+            let generation = shared.snapshot.load().generation;
+            event::reload_failed(trigger, generation, &one_liners(problems));
+            ReloadResult::Failed
+        }
+    };
+    shared.metrics.reload(trigger, result);
+}
+
+/// Problems without the excerpts, for a log where an event is a line.
+fn one_liners(problems: &[Diagnostic]) -> Vec<String> {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    errors.map(Diagnostic::one_line).collect()
+}
+
+/// Tells of what is allowed and probably not meant.
+pub fn log_warnings(warnings: &[Diagnostic]) {
+    for warning in warnings {
+        tracing::warn!("{}", warning.one_line());
+    }
+}
+
+/// Warns of certificates, CRLs and keys that end soon.
+pub fn warn_of_expiry(snapshot: &Snapshot) {
+    let now = crate::connection::authenticate::unix_time();
+    for expiry in &snapshot.expiries {
+        let days = (expiry.unix - now) / DAY;
+        if days < WARN_DAYS {
+            event::expires_soon(expiry.kind, &expiry.name, days);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Open sockets under another configuration: which of them no longer pass, and how they end.
+//!
+//! The walk goes over a copy of the list, on the thread that controls, and lets others have a turn
+//! after every batch; a chain that several sockets share is verified once, and none where CAs and
+//! CRLs are as before.
+
+use crate::{
+    connection::{
+        authenticate::unix_time,
+        trust::{Rulebook, ending_of_socket},
+    },
+    ending::Ending,
+    lifecycle::connections::{ConnectionId, Connections, Entry},
+    observe::event::{self, Parties},
+    policy::judgement::Standing,
+};
+use rustls::pki_types::CertificateDer;
+use std::{
+    collections::{HashMap, VecDeque},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep_until};
+
+/// Sockets that are judged before others have a turn: at most 64 chains, some 10 ms.
+const BATCH: usize = 64;
+
+/// An open socket that no longer passes.
+pub(super) struct Withdrawn {
+    entry: Arc<Entry>,
+    ending: Ending,
+    /// The rule or fact that decided.
+    detail: String,
+}
+
+/// An open socket that ends because of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched {
+    /// Which.
+    pub id: ConnectionId,
+    /// How.
+    pub ending: Ending,
+}
+
+/// Sockets that are to end, the next one first.
+#[derive(Default)]
+pub(super) struct Closings(VecDeque<(Instant, Arc<Entry>, Ending)>);
+
+/// Judges every open socket by the rules; `before` is the digest of the trust until now.
+pub(super) async fn review(
+    connections: &Connections,
+    rulebook: &Rulebook<'_>,
+    before: &[u8; 32],
+) -> Vec<Withdrawn> {
+    let now = unix_time();
+    let entries = connections.all();
+    let mut standings = Standings {
+        rulebook,
+        same_trust: rulebook.trust().digest() == before,
+        now,
+        known: HashMap::new(),
+    };
+    let mut withdrawn = Vec::new();
+    for batch in entries.chunks(BATCH) {
+        for entry in batch.iter().filter(|entry| entry.order().is_none()) {
+            let about = &entry.description;
+            let standing = standings.of(&about.chain);
+            if let Err(denial) = rulebook.judge(about, standing, now) {
+                withdrawn.push(Withdrawn {
+                    entry: entry.clone(),
+                    ending: ending_of_socket(denial),
+                    detail: denial.to_string(),
+                });
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    withdrawn
+}
+
+/// The standing of chains, each looked at once.
+struct Standings<'e> {
+    rulebook: &'e Rulebook<'e>,
+    same_trust: bool,
+    now: i64,
+    known: HashMap<&'e [CertificateDer<'static>], Standing>,
+}
+
+impl<'e> Standings<'e> {
+    fn of(&mut self, chain: &'e [CertificateDer<'static>]) -> Standing {
+        if self.same_trust {
+            return Standing::Trusted;
+        }
+        let verify = || self.rulebook.trust().standing(chain, self.now);
+        *self.known.entry(chain).or_insert_with(verify)
+    }
+}
+
+impl Withdrawn {
+    pub(super) fn touched(&self) -> Touched {
+        Touched {
+            id: self.entry.id,
+            ending: self.ending,
+        }
+    }
+
+    /// One line for each, with the rule that decided.
+    pub(super) fn log(&self) {
+        let about = &self.entry.description;
+        let id = self.entry.id.to_string();
+        let identity = about.identity.as_ref();
+        let identity = identity.map(|identity| identity.display_name());
+        let parties = Parties {
+            id: &id,
+            listener: &about.listener,
+            peer: Some(about.peer),
+            identity: identity.as_deref(),
+            route: Some(&about.route),
+            backend: Some(&about.backend),
+            server: Some(&about.server),
+        };
+        event::withdrawn(&parties, self.ending, &self.detail);
+    }
+}
+
+impl Closings {
+    /// Adds sockets that are to end evenly over `spread`, the first of them now.
+    pub(super) fn add(&mut self, withdrawn: Vec<Withdrawn>, spread: Duration, now: Instant) {
+        let count = u32::try_from(withdrawn.len()).unwrap_or(u32::MAX).max(1);
+        let step = spread / count;
+        let at = (0_u32..).map(|place| now + step * place);
+        let added = at
+            .zip(withdrawn)
+            .map(|(at, Withdrawn { entry, ending, .. })| (at, entry, ending));
+        self.0.extend(added);
+        self.0.make_contiguous().sort_by_key(|(at, ..)| *at);
+    }
+
+    /// Waits for the next sockets to end and ends them; nothing is lost if it is given up.
+    pub(super) async fn next(&mut self) {
+        match self.0.front() {
+            Some((at, ..)) => sleep_until(*at).await,
+            None => pending().await,
+        }
+        let now = Instant::now();
+        while let Some((_, entry, ending)) = self.0.pop_front_if(|(at, ..)| *at <= now) {
+            entry.end(ending);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::connections::{Description, Listed, Place};
+    use std::time::SystemTime;
+
+    fn listed(connections: &Arc<Connections>, id: u64) -> Listed {
+        let description = Description {
+            peer: ([127, 0, 0, 1], 1).into(),
+            listener: "public".into(),
+            route: "/".into(),
+            backend: "echo".into(),
+            server: "ws://127.0.0.1:9001".into(),
+            identity: None,
+            not_after: None,
+            chain: [].into(),
+            rule: None,
+            place: Place::default(),
+            integrity: None,
+            opened: SystemTime::now(),
+        };
+        connections.list(0, ConnectionId(id), description)
+    }
+
+    fn withdrawn(listed: &Listed) -> Withdrawn {
+        Withdrawn {
+            entry: listed.entry().clone(),
+            ending: Ending::SocketRevoked,
+            detail: String::new(),
+        }
+    }
+
+    fn ended(sockets: &[Listed]) -> usize {
+        let orders = sockets.iter().filter_map(|socket| socket.entry().order());
+        orders.count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sockets_end_evenly_over_the_spread() {
+        let connections = Arc::new(Connections::new(1));
+        let sockets: Vec<_> = (0..10).map(|id| listed(&connections, id)).collect();
+        let mut closings = Closings::default();
+        let (start, spread) = (Instant::now(), Duration::from_secs(1));
+        closings.add(sockets.iter().map(withdrawn).collect(), spread, start);
+        for expected in 1..=10 {
+            closings.next().await;
+            assert_eq!(ended(&sockets), expected);
+        }
+        // The last of ten leaves after nine steps; the timer's wheel rounds up to milliseconds.
+        let steps = Duration::from_millis(900)..Duration::from_millis(910);
+        assert!(steps.contains(&start.elapsed()), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn later_closings_do_not_hold_up_earlier_ones() {
+        let connections = Arc::new(Connections::new(1));
+        let sockets: Vec<_> = (0..3).map(|id| listed(&connections, id)).collect();
+        let mut closings = Closings::default();
+        let start = Instant::now();
+        let first = sockets.iter().take(2).map(withdrawn).collect();
+        closings.add(first, Duration::from_secs(10), start);
+        closings.next().await;
+        closings.add(vec![withdrawn(&sockets[2])], Duration::ZERO, start);
+        closings.next().await;
+        assert_eq!(sockets[2].entry().order(), Some(Ending::SocketRevoked));
+        assert_eq!(ended(&sockets), 2);
+    }
+}
