@@ -39,7 +39,10 @@
 //! - The documents say what the program does: `tests/docs.rs`.
 
 pub mod admin;
+pub mod app;
 pub mod backend;
+pub mod cli;
+pub mod client;
 pub mod config;
 pub mod connection;
 pub mod ending;

@@ -1,3 +1,11 @@
-//! The binary; its commands follow.
+//! The binary: an allocator and the command line.
 
-fn main() {}
+use std::process::ExitCode;
+
+/// Gives memory back after bursts, which glibc's allocator does not: see `docs/performance.md`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    tidegate::cli::main()
+}

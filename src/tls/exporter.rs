@@ -93,3 +93,131 @@ impl fmt::Debug for ExporterSecret {
         f.write_str("ExporterSecret(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        cli::certs::{DevelopmentCa, KeyAlgorithm},
+        tls::session::{RECORD_MAX, Session},
+    };
+    use rustls::{
+        ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore,
+        ServerConfig, SupportedCipherSuite,
+        crypto::{CryptoProvider, aws_lc_rs},
+    };
+    use std::sync::Arc;
+
+    /// Both ends' configurations, for one suite.
+    struct Ends(Arc<ServerConfig>, Arc<ClientConfig>);
+
+    impl Ends {
+        fn with(suite: SupportedCipherSuite) -> Self {
+            let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+            let own = authority.issue_server(&["localhost"]).unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.certificate().clone()).unwrap();
+            let provider = Arc::new(CryptoProvider {
+                cipher_suites: vec![suite],
+                ..aws_lc_rs::default_provider()
+            });
+            let versions = &[suite.version()];
+            let server = ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(own.chain(), own.key().unwrap())
+                .unwrap();
+            let client = ClientConfig::builder_with_provider(provider)
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            Self(Arc::new(server), Arc::new(client))
+        }
+
+        /// A finished handshake between both ends, tickets included.
+        fn handshake(&self, exports: bool) -> (Session, ClientConnection) {
+            let mut session = Session::new(self.0.clone(), exports).unwrap();
+            let name = "localhost".try_into().unwrap();
+            let mut client = ClientConnection::new(self.1.clone(), name).unwrap();
+            while client.wants_write() || session.is_handshaking() {
+                turn(&mut session, &mut client);
+            }
+            (session, client)
+        }
+    }
+
+    fn turn(session: &mut Session, client: &mut ClientConnection) {
+        let mut flight = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut flight).unwrap();
+        }
+        let mut input = vec![0; RECORD_MAX + flight.len()];
+        let kept = session.restore_partial(&mut input);
+        input.truncate(kept);
+        input.extend_from_slice(&flight);
+        let mut reply = Vec::new();
+        let received = session.receive(&mut input, &mut Vec::new(), &mut reply);
+        received.unwrap();
+        client.read_tls(&mut reply.as_slice()).unwrap();
+        client.process_new_packets().unwrap();
+    }
+
+    /// What rustls itself exports, at the client's end.
+    fn expected(client: &ClientConnection) -> [u8; 32] {
+        let label = super::CHANNEL_BINDING;
+        client
+            .export_keying_material([0; 32], label, Some(&[]))
+            .unwrap()
+    }
+
+    fn suites(version: ProtocolVersion) -> impl Iterator<Item = SupportedCipherSuite> {
+        let all = aws_lc_rs::ALL_CIPHER_SUITES.iter().copied();
+        all.filter(move |suite| suite.version().version == version)
+    }
+
+    #[test]
+    fn both_ends_export_the_same_octets_with_every_suite_of_tls_1_3() {
+        let mut exported = Vec::new();
+        for suite in suites(ProtocolVersion::TLSv1_3) {
+            let (mut session, client) = Ends::with(suite).handshake(true);
+            let octets = *session.take_exporter().unwrap();
+            assert_eq!(octets, expected(&client), "{suite:?}");
+            exported.push(octets);
+        }
+        assert_eq!(exported.len(), 3, "AES-128, AES-256 and ChaCha20");
+        exported.dedup();
+        assert_eq!(exported.len(), 3, "each session has its own");
+    }
+
+    #[test]
+    fn a_resumed_session_exports_octets_of_its_own() {
+        for suite in suites(ProtocolVersion::TLSv1_3) {
+            let ends = Ends::with(suite);
+            let (mut first, _) = ends.handshake(true);
+            let (mut second, client) = ends.handshake(true);
+            assert_eq!(client.handshake_kind(), Some(HandshakeKind::Resumed));
+            let octets = second.take_exporter();
+            assert_eq!(octets.as_deref(), Some(&expected(&client)));
+            assert_ne!(octets, first.take_exporter());
+        }
+    }
+
+    #[test]
+    fn tls_1_2_exports_nothing() {
+        for suite in suites(ProtocolVersion::TLSv1_2).take(1) {
+            let (mut session, _) = Ends::with(suite).handshake(true);
+            assert_eq!(session.take_exporter(), None);
+        }
+    }
+
+    #[test]
+    fn the_octets_are_given_once_and_only_by_a_session_that_was_to_export() {
+        let suite = suites(ProtocolVersion::TLSv1_3).next().unwrap();
+        let (mut session, _) = Ends::with(suite).handshake(true);
+        assert!(session.take_exporter().is_some());
+        assert_eq!(session.take_exporter(), None);
+        let (mut session, _) = Ends::with(suite).handshake(false);
+        assert_eq!(session.take_exporter(), None);
+    }
+}

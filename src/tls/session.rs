@@ -340,3 +340,6 @@ fn append_sized(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! What the admin listener shows and does, on the running proxy.
+
+use super::control::{Handle, Running};
+use crate::{
+    admin::{
+        self, BackendStatus, CertificateStatus, Change, ChangeKind, ConnectionPage, ConnectionRow,
+        DrainState, ListenerStatus, Operations, PageRequest, Problem, ReloadAnswer, ReloadReport,
+        RouteStatus, Selection, ServerStatus, Status,
+    },
+    connection::{Shared, snapshot::Route},
+    ending::Ending,
+    lifecycle::connections::{ConnectionId, Entry},
+    reload::{
+        Outcome, Touched,
+        changes::{Difference, Kind},
+    },
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::oneshot;
+
+/// What the control loop is asked to do.
+pub(super) enum Request {
+    /// Read the configuration anew.
+    Reload {
+        /// Only say what would change.
+        preview: bool,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Outcome>,
+    },
+    /// Begin the drain.
+    Drain,
+}
+
+/// The operations of a running proxy.
+pub(super) struct AppOperations {
+    shared: Arc<Shared>,
+    handle: Handle,
+    listeners: Vec<(String, SocketAddr)>,
+    started: Instant,
+}
+
+impl AppOperations {
+    pub(super) fn new(running: &Running, handle: Handle) -> Self {
+        Self {
+            shared: running.shared.clone(),
+            handle,
+            listeners: running.listeners.clone(),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Operations for AppOperations {
+    fn ready(&self) -> bool {
+        !self.shared.drain.has_begun()
+    }
+
+    fn status(&self) -> Status {
+        let snapshot = self.shared.snapshot.load();
+        let entries = self.shared.connections.all();
+        let certificate = |expiry: &crate::observe::Expiry| CertificateStatus {
+            kind: expiry.kind.label().to_owned(),
+            name: expiry.name.clone(),
+            expires: expiry.unix,
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            state: if self.ready() {
+                DrainState::Running
+            } else {
+                DrainState::Draining
+            },
+            generation: snapshot.generation,
+            configured_at: unix_seconds(snapshot.since),
+            listeners: self.listener_statuses(),
+            routes: route_statuses(snapshot.routes.iter(), &entries),
+            backends: snapshot
+                .backends
+                .iter()
+                .map(|backend| backend_status(backend))
+                .collect(),
+            certificates: snapshot.expiries.iter().map(certificate).collect(),
+        }
+    }
+
+    fn connections(&self, page: &PageRequest) -> ConnectionPage {
+        let mut entries = self.shared.connections.all();
+        let total = entries.len();
+        entries.sort_unstable_by_key(|entry| entry.id);
+        let after: Option<ConnectionId> = page.after.as_ref().and_then(|id| id.parse().ok());
+        let mut wanted = entries
+            .iter()
+            .filter(|entry| after.is_none_or(|after| entry.id > after));
+        let connections: Vec<_> = wanted
+            .by_ref()
+            .take(page.limit)
+            .map(|entry| row(entry))
+            .collect();
+        let more = wanted.next().is_some();
+        let next = connections
+            .last()
+            .filter(|_| more)
+            .map(|row| row.id.clone());
+        ConnectionPage {
+            total,
+            connections,
+            next,
+        }
+    }
+
+    fn reload(&self, preview: bool) -> Pin<Box<dyn Future<Output = ReloadAnswer> + Send + '_>> {
+        Box::pin(async move {
+            let generation = self.shared.snapshot.load().generation;
+            match self.handle.reload(preview).await {
+                Some(outcome) => answer(outcome, preview, generation),
+                None => ReloadAnswer::Refused(vec![Problem {
+                    place: None,
+                    message: "the proxy is ending".to_owned(),
+                    hint: None,
+                }]),
+            }
+        })
+    }
+
+    fn drain(&self) {
+        self.handle.drain_soon();
+    }
+
+    fn close(&self, which: &Selection) -> usize {
+        let end = |entry: &Arc<Entry>| {
+            entry.end(Ending::ClosedByOperator);
+        };
+        match which {
+            Selection::Id(id) => {
+                let found = id
+                    .parse()
+                    .ok()
+                    .and_then(|id| self.shared.connections.find(id));
+                found.iter().map(end).count()
+            }
+            Selection::Identity(name) => {
+                let entries = self.shared.connections.all();
+                let named = |entry: &&Arc<Entry>| identity_of(entry).as_ref() == Some(name);
+                entries.iter().filter(named).map(end).count()
+            }
+        }
+    }
+
+    fn metrics(&self) -> String {
+        self.shared
+            .metrics
+            .text()
+            .unwrap_or_else(|error| format!("# metrics cannot be shown: {error}\n"))
+    }
+}
+
+impl AppOperations {
+    fn listener_statuses(&self) -> Vec<ListenerStatus> {
+        let open = |name: &str| {
+            self.shared
+                .metrics
+                .listener(name)
+                .map_or(0, |listener| listener.open())
+        };
+        let status = |(name, address): &(String, SocketAddr)| ListenerStatus {
+            name: name.clone(),
+            address: *address,
+            open: open(name),
+        };
+        self.listeners.iter().map(status).collect()
+    }
+}
+
+fn route_statuses<'r>(
+    routes: impl Iterator<Item = &'r Arc<Route>>,
+    entries: &[Arc<Entry>],
+) -> Vec<RouteStatus> {
+    let mut open: HashMap<&str, u64> = HashMap::new();
+    for entry in entries {
+        *open.entry(&entry.description.route).or_default() += 1;
+    }
+    let status = |route: &Arc<Route>| RouteStatus {
+        name: route.name.to_string(),
+        hosts: route
+            .settings
+            .hosts
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        path: route.settings.path.to_string(),
+        backend: route.backend.name.to_string(),
+        open: open.get(&*route.name).copied().unwrap_or(0),
+    };
+    routes.map(status).collect()
+}
+
+fn backend_status(backend: &crate::backend::Backend) -> BackendStatus {
+    let status = |server: &Arc<crate::backend::Server>| ServerStatus {
+        address: server.label.to_string(),
+        up: server.is_up(),
+        open: server.open() as u64,
+    };
+    BackendStatus {
+        name: backend.name.to_string(),
+        servers: backend.servers().iter().map(status).collect(),
+    }
+}
+
+fn row(entry: &Entry) -> ConnectionRow {
+    let about = &entry.description;
+    ConnectionRow {
+        id: entry.id.to_string(),
+        listener: about.listener.to_string(),
+        peer: about.peer,
+        identity: identity_of(entry),
+        route: Some(about.route.to_string()),
+        rule: about.rule.as_deref().map(str::to_owned),
+        backend: Some(about.backend.to_string()),
+        opened: unix_seconds(about.opened),
+        idle_seconds: entry.idle().as_secs(),
+        certificate_expires: about.not_after,
+        integrity: about
+            .integrity
+            .as_ref()
+            .map(|sealing| sealing.about.clone()),
+        integrity_key: about
+            .integrity
+            .as_ref()
+            .and_then(|sealing| sealing.kid.clone()),
+    }
+}
+
+fn identity_of(entry: &Entry) -> Option<String> {
+    entry
+        .description
+        .identity
+        .as_ref()
+        .map(|identity| identity.display_name())
+}
+
+/// What became of a reload, as the answer to `POST /reload`.
+fn answer(outcome: Outcome, preview: bool, in_use: u64) -> ReloadAnswer {
+    let report = |result: &str, generation, changes: Vec<Difference>, touched: Vec<Touched>| {
+        ReloadAnswer::Done(ReloadReport {
+            result: result.to_owned(),
+            preview,
+            generation,
+            changes: changes.into_iter().map(change).collect(),
+            touched: by_reason(&touched),
+        })
+    };
+    match outcome {
+        Outcome::Unchanged { generation } => {
+            report("unchanged", generation, Vec::new(), Vec::new())
+        }
+        Outcome::Done {
+            changes, touched, ..
+        } if preview => report("ok", in_use, changes, touched),
+        Outcome::Done {
+            generation,
+            changes,
+            touched,
+        } => report("ok", generation, changes, touched),
+        Outcome::Failed { problems } => {
+            ReloadAnswer::Refused(problems.into_iter().map(problem).collect())
+        }
+    }
+}
+
+fn by_reason(touched: &[Touched]) -> Vec<admin::Touched> {
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for Touched { id, ending } in touched {
+        by_reason
+            .entry(ending.label())
+            .or_default()
+            .push(id.to_string());
+    }
+    by_reason
+        .into_iter()
+        .map(|(reason, connections)| admin::Touched {
+            reason: reason.to_owned(),
+            connections,
+        })
+        .collect()
+}
+
+fn change(difference: Difference) -> Change {
+    let change = match difference.kind {
+        Kind::Added => ChangeKind::Added,
+        Kind::Removed => ChangeKind::Removed,
+        Kind::Changed => ChangeKind::Changed,
+    };
+    Change {
+        change,
+        what: difference.what.to_owned(),
+        name: difference.name,
+    }
+}
+
+fn problem(diagnostic: crate::config::Diagnostic) -> Problem {
+    let place = match (diagnostic.line, diagnostic.column) {
+        (Some(line), Some(column)) => format!("{}:{line}:{column}", diagnostic.file),
+        _ => diagnostic.file,
+    };
+    Problem {
+        place: Some(place),
+        message: diagnostic.message,
+        hint: diagnostic.hint,
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let elapsed = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,257 @@
+//! `tidegate status | connections | reload | drain | close`: asks or tells a running proxy.
+
+mod client;
+mod show;
+
+use client::{Answer, Client};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+/// Connections that are asked for at once.
+const PAGE: usize = 1000;
+
+/// How to reach the proxy, and how to print.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct AdminArgs {
+    /// The admin listener of the running proxy [default: admin.address of the configuration]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<String>,
+    /// A file with the proxy's admin token; needed when the proxy is on another machine
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `tidegate connections`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct ConnectionsArgs {
+    /// Print so many at most [default: all]
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would print it as a help text")]
+    pub admin: AdminArgs,
+}
+
+/// Arguments of `tidegate reload`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct ReloadArgs {
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub preview: bool,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would print it as a help text")]
+    pub admin: AdminArgs,
+}
+
+/// Arguments of `tidegate close`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct CloseArgs {
+    /// The connection's id, as in the log and in `tidegate connections`
+    #[arg(required_unless_present = "identity")]
+    pub id: Option<String>,
+    /// Close every connection of this identity instead
+    #[arg(long, conflicts_with = "id")]
+    pub identity: Option<String>,
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would print it as a help text")]
+    pub admin: AdminArgs,
+}
+
+/// What to ask or tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminCommand {
+    /// `tidegate status`.
+    Status(AdminArgs),
+    /// `tidegate connections`.
+    Connections(ConnectionsArgs),
+    /// `tidegate reload`.
+    Reload(ReloadArgs),
+    /// `tidegate drain`.
+    Drain(AdminArgs),
+    /// `tidegate close`.
+    Close(CloseArgs),
+}
+
+/// How it went, where the proxy answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// The configuration has problems, which were printed.
+    Refused,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant is")]
+pub enum AdminError {
+    #[error(
+        "no admin address is known; name one with --admin ADDRESS, or set admin.address in the configuration"
+    )]
+    NoAddress,
+    #[error("{text:?} is no address of an admin listener ({error}); write it as 127.0.0.1:9090")]
+    Address { text: String, error: io::Error },
+    #[error("no tidegate answers on {address}: {reason}; is it running with an [admin] table?")]
+    Unreachable { address: SocketAddr, reason: String },
+    #[error(
+        "the answer of {address} broke off ({reason}); is it the admin listener of a tidegate?"
+    )]
+    Broken { address: SocketAddr, reason: String },
+    #[error("the tidegate on {address} refused: {detail} ({status})")]
+    Refused {
+        address: SocketAddr,
+        status: StatusCode,
+        detail: String,
+    },
+    #[error("the token file {path:?} cannot be used: {reason}")]
+    Token { path: PathBuf, reason: String },
+    #[error("the answer cannot be printed: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Outcome {
+    /// The exit code of the process.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Refused => 2,
+        }
+    }
+}
+
+impl AdminCommand {
+    const fn args(&self) -> &AdminArgs {
+        match self {
+            Self::Status(args) | Self::Drain(args) => args,
+            Self::Connections(args) => &args.admin,
+            Self::Reload(args) => &args.admin,
+            Self::Close(args) => &args.admin,
+        }
+    }
+}
+
+/// Asks the proxy and prints its answer to `out`. `configured` is `admin.address` of the
+/// configuration, for where `--admin` is not given.
+pub async fn run(
+    command: &AdminCommand,
+    configured: Option<SocketAddr>,
+    out: &mut (dyn Write + Send),
+) -> Result<Outcome, AdminError> {
+    let args = command.args();
+    let client = Client::new(args, configured).await?;
+    let (outcome, answer) = ask(command, &client).await?;
+    let printed = if args.json {
+        writeln!(out, "{answer:#}")
+    } else {
+        show::answer(command, &answer, out)
+    };
+    match printed.and_then(|()| out.flush()) {
+        // Whoever read has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(outcome),
+        printed => Ok(printed.map(|()| outcome)?),
+    }
+}
+
+/// The proxy's metrics, in the text that Prometheus reads. `configured` as in [`run`].
+pub(super) async fn metrics(
+    args: &AdminArgs,
+    configured: Option<SocketAddr>,
+) -> Result<String, AdminError> {
+    Client::new(args, configured).await?.text("/metrics").await
+}
+
+async fn ask(command: &AdminCommand, client: &Client) -> Result<(Outcome, Value), AdminError> {
+    let answer = match command {
+        AdminCommand::Status(_) => client.call(Method::GET, "/status").await?,
+        AdminCommand::Connections(args) => {
+            let all = connections(client, args.limit.unwrap_or(usize::MAX)).await?;
+            return Ok((Outcome::Done, all));
+        }
+        AdminCommand::Reload(args) => return reload(client, args.preview).await,
+        AdminCommand::Drain(_) => client.call(Method::POST, "/drain").await?,
+        AdminCommand::Close(args) => client.call(Method::DELETE, &close_path(args)).await?,
+    };
+    Ok((Outcome::Done, client.good(answer)?))
+}
+
+async fn reload(client: &Client, preview: bool) -> Result<(Outcome, Value), AdminError> {
+    let path = if preview {
+        "/reload?preview=true"
+    } else {
+        "/reload"
+    };
+    let answer = client.call(Method::POST, path).await?;
+    if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+        return Ok((Outcome::Refused, answer.document));
+    }
+    Ok((Outcome::Done, client.good(answer)?))
+}
+
+/// All pages as one, up to `limit` connections.
+async fn connections(client: &Client, limit: usize) -> Result<Value, AdminError> {
+    let mut rows = Vec::new();
+    let mut after = String::new();
+    loop {
+        let wanted = PAGE.min(limit.saturating_sub(rows.len())).max(1);
+        let path = format!("/connections?limit={wanted}{after}");
+        let mut page = client.good(client.call(Method::GET, &path).await?)?;
+        if let Some(Value::Array(more)) = page.get_mut("connections").map(Value::take) {
+            rows.extend(more);
+        }
+        let next = page.get("next").and_then(Value::as_str).map(encoded);
+        match next {
+            Some(next) if rows.len() < limit => after = format!("&after={next}"),
+            _ => {
+                rows.truncate(limit);
+                return Ok(json!({ "total": page.get("total"), "connections": rows }));
+            }
+        }
+    }
+}
+
+fn close_path(args: &CloseArgs) -> String {
+    match (&args.id, &args.identity) {
+        (Some(id), _) => format!("/connections/{}", encoded(id)),
+        (None, identity) => {
+            let identity = identity.as_deref().unwrap_or_default();
+            format!("/connections?identity={}", encoded(identity))
+        }
+    }
+}
+
+/// Percent-encoding (RFC 3986 section 2.1) of all but unreserved characters.
+fn encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+impl Client {
+    /// The document of a good answer.
+    fn good(&self, answer: Answer) -> Result<Value, AdminError> {
+        if answer.status.is_success() {
+            return Ok(answer.document);
+        }
+        let detail = answer.document.get("detail").and_then(Value::as_str);
+        Err(AdminError::Refused {
+            address: self.address,
+            status: answer.status,
+            detail: show::safe(detail.unwrap_or("it gave no reason")),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

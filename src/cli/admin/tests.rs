@@ -1,0 +1,308 @@
+use super::*;
+use crate::admin::{
+    AdminSettings, ConnectionPage, ConnectionRow, DrainState, Operations, PageRequest, Problem,
+    ReloadAnswer, ReloadReport, Selection, Status, serve,
+};
+use std::{
+    future::{Future, pending, ready},
+    pin::Pin,
+    sync::Arc,
+};
+use tokio::net::TcpListener;
+
+/// A proxy with 2500 connections, of which ids sort as they count.
+struct Fake;
+
+const OPEN: usize = 2500;
+
+impl Operations for Fake {
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: "1.2.3".to_owned(),
+            pid: 7,
+            uptime_seconds: 60,
+            state: DrainState::Running,
+            generation: 4,
+            configured_at: 0,
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            backends: Vec::new(),
+            certificates: Vec::new(),
+        }
+    }
+
+    fn connections(&self, page: &PageRequest) -> ConnectionPage {
+        let first = page
+            .after
+            .as_deref()
+            .map_or(0, |after| after.parse::<usize>().unwrap() + 1);
+        let ids = (first..OPEN).take(page.limit);
+        let connections = ids.map(row).collect::<Vec<_>>();
+        let end = first + connections.len();
+        ConnectionPage {
+            total: OPEN,
+            next: (end < OPEN).then(|| connections.last().unwrap().id.clone()),
+            connections,
+        }
+    }
+
+    fn reload(&self, preview: bool) -> Pin<Box<dyn Future<Output = ReloadAnswer> + Send + '_>> {
+        Box::pin(ready(if preview {
+            ReloadAnswer::Refused(vec![Problem {
+                place: Some("proxy.toml:3:1".to_owned()),
+                message: "unknown key".to_owned(),
+                hint: Some("did you mean path?".to_owned()),
+            }])
+        } else {
+            ReloadAnswer::Done(ReloadReport {
+                result: "ok".to_owned(),
+                preview,
+                generation: 5,
+                changes: Vec::new(),
+                touched: Vec::new(),
+            })
+        }))
+    }
+
+    fn drain(&self) {}
+
+    fn close(&self, which: &Selection) -> usize {
+        match which {
+            Selection::Id(id) => usize::from(id == "0001"),
+            Selection::Identity(identity) if identity == "uri:spiffe://a/b?c" => 3,
+            Selection::Identity(_) => 0,
+        }
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+}
+
+fn row(id: usize) -> ConnectionRow {
+    ConnectionRow {
+        id: format!("{id:04}"),
+        listener: "public".to_owned(),
+        peer: ([192, 0, 2, 1], 1).into(),
+        identity: Some("CN=Alice".to_owned()),
+        route: Some("chat".to_owned()),
+        rule: None,
+        backend: None,
+        opened: 0,
+        idle_seconds: 1,
+        certificate_expires: None,
+        integrity: None,
+        integrity_key: None,
+    }
+}
+
+async fn proxy() -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let settings = AdminSettings {
+        address,
+        token_file: None,
+    };
+    tokio::spawn(serve(listener, settings, Arc::new(Fake), pending()));
+    address
+}
+
+async fn printed(
+    command: AdminCommand,
+    address: SocketAddr,
+) -> (Result<Outcome, AdminError>, String) {
+    let mut out = Vec::new();
+    let outcome = run(&command, Some(address), &mut out).await;
+    (outcome, String::from_utf8(out).unwrap())
+}
+
+#[tokio::test]
+async fn status_drain_and_reload_are_printed() {
+    let address = proxy().await;
+    let (outcome, text) = printed(AdminCommand::Status(AdminArgs::default()), address).await;
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert!(
+        text.starts_with("tidegate 1.2.3, running, up 1 min, generation 4"),
+        "{text}"
+    );
+    let (_, text) = printed(AdminCommand::Drain(AdminArgs::default()), address).await;
+    assert_eq!(text, "The proxy is draining.\n");
+    let (_, text) = printed(AdminCommand::Reload(ReloadArgs::default()), address).await;
+    assert!(
+        text.starts_with("Loaded; generation 5 is in use."),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn json_is_the_answer_of_the_listener() {
+    let args = AdminArgs {
+        json: true,
+        ..AdminArgs::default()
+    };
+    let (_, text) = printed(AdminCommand::Status(args), proxy().await).await;
+    let value = serde_json::from_str::<Value>(&text).unwrap();
+    assert_eq!(
+        (&value["version"], &value["generation"]),
+        (&"1.2.3".into(), &4.into())
+    );
+}
+
+#[tokio::test]
+async fn connections_are_read_page_by_page_to_the_end_or_the_limit() {
+    let address = proxy().await;
+    let (_, text) = printed(
+        AdminCommand::Connections(ConnectionsArgs::default()),
+        address,
+    )
+    .await;
+    assert!(
+        text.contains("\n0000  ") && text.contains("\n2499  "),
+        "{}",
+        text.len()
+    );
+    assert!(text.ends_with("2500 of 2500 connections\n"));
+    for limit in [0, 3, 1500] {
+        let args = ConnectionsArgs {
+            limit: Some(limit),
+            ..ConnectionsArgs::default()
+        };
+        let (_, text) = printed(AdminCommand::Connections(args), address).await;
+        assert!(
+            text.ends_with(&format!("{limit} of 2500 connections\n")),
+            "{limit}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_reload_prints_every_problem_and_exits_2() {
+    let args = ReloadArgs {
+        preview: true,
+        ..ReloadArgs::default()
+    };
+    let (outcome, text) = printed(AdminCommand::Reload(args), proxy().await).await;
+    assert_eq!(outcome.unwrap().code(), 2);
+    assert!(
+        text.starts_with("proxy.toml:3:1: unknown key\n  hint: did you mean path?\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn close_names_one_connection_or_all_of_an_identity() {
+    let address = proxy().await;
+    let close = |id: Option<&str>, identity: Option<&str>| {
+        AdminCommand::Close(CloseArgs {
+            id: id.map(ToOwned::to_owned),
+            identity: identity.map(ToOwned::to_owned),
+            admin: AdminArgs::default(),
+        })
+    };
+    let (_, text) = printed(close(Some("0001"), None), address).await;
+    assert_eq!(text, "Being closed: 1 connection.\n");
+    let (_, text) = printed(close(None, Some("uri:spiffe://a/b?c")), address).await;
+    assert_eq!(text, "Being closed: 3 connections.\n");
+    let (outcome, _) = printed(close(Some("9999"), None), address).await;
+    let error = outcome.unwrap_err().to_string();
+    assert!(
+        error.contains("no such connection is open (404 Not Found)"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_run_is_told_with_what_to_look_at() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let (outcome, _) = printed(AdminCommand::Status(AdminArgs::default()), address).await;
+    let expected = format!(
+        "no tidegate answers on {address}: connection refused; is it running with an [admin] table?"
+    );
+    assert_eq!(outcome.unwrap_err().to_string(), expected);
+}
+
+#[tokio::test]
+async fn a_missing_or_unusable_address_says_how_to_give_one() {
+    let mut out = Vec::new();
+    let command = AdminCommand::Status(AdminArgs::default());
+    let error = run(&command, None, &mut out).await.unwrap_err().to_string();
+    assert!(error.contains("--admin ADDRESS"), "{error}");
+    let args = AdminArgs {
+        admin: Some("9090".to_owned()),
+        ..AdminArgs::default()
+    };
+    let error = run(&AdminCommand::Status(args), None, &mut out)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("\"9090\"") && error.contains("127.0.0.1:9090"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_named_address_goes_before_the_configured_one() {
+    let address = proxy().await;
+    let args = AdminArgs {
+        admin: Some(format!("localhost:{}", address.port())),
+        ..AdminArgs::default()
+    };
+    let mut out = Vec::new();
+    let nowhere = Some(([127, 0, 0, 1], 1).into());
+    let outcome = run(&AdminCommand::Status(args), nowhere, &mut out).await;
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_peer_that_is_no_tidegate_is_told_apart() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream
+            .write_all(b"220 mail.example ESMTP\r\n")
+            .await
+            .unwrap();
+    });
+    let (outcome, _) = printed(AdminCommand::Status(AdminArgs::default()), address).await;
+    let error = outcome.unwrap_err().to_string();
+    assert!(
+        error.contains("is it the admin listener of a tidegate?"),
+        "{error}"
+    );
+}
+
+#[derive(Debug, clap::Parser)]
+enum CommandLine {
+    Close(CloseArgs),
+    Reload(ReloadArgs),
+}
+
+fn parse(words: &[&str]) -> Result<CommandLine, clap::Error> {
+    use clap::Parser;
+    CommandLine::try_parse_from(["tidegate"].iter().chain(words))
+}
+
+#[test]
+fn close_wants_an_id_or_an_identity_and_not_both() {
+    let Ok(CommandLine::Close(args)) = parse(&["close", "c-1", "--admin", "[::1]:9090"]) else {
+        panic!("close ID is refused");
+    };
+    assert_eq!(args.id.as_deref(), Some("c-1"));
+    assert_eq!(args.admin.admin.as_deref(), Some("[::1]:9090"));
+    assert!(parse(&["close", "--identity", "CN=Alice"]).is_ok());
+    assert!(parse(&["close"]).is_err());
+    assert!(parse(&["close", "c-1", "--identity", "CN=Alice"]).is_err());
+    let Ok(CommandLine::Reload(args)) = parse(&["reload", "--preview", "--json"]) else {
+        panic!("reload --preview --json is refused");
+    };
+    assert!(args.preview && args.admin.json);
+}

@@ -1,0 +1,67 @@
+//! Files that are whole or not there, and keys that nobody else can read.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{CertsError, DevelopmentCa};
+use crate::cli::files;
+pub(super) use crate::cli::files::Readers;
+
+/// Makes a folder, and those above it, for the owner alone.
+pub(super) fn make_folder(path: &Path) -> Result<(), CertsError> {
+    files::make_folder(path).map_err(|source| failed(path, source))
+}
+
+/// Replaces a file whole: readers see the old content or the new, also after a crash.
+pub(super) fn replace(path: &Path, content: &str, readers: Readers) -> Result<(), CertsError> {
+    files::replace(path, content, readers).map_err(|source| failed(path, source))
+}
+
+/// Refuses if one of the files is there.
+pub(super) fn expect_absent(files: &[PathBuf], advice: &'static str) -> Result<(), CertsError> {
+    let present = files.iter().filter(|file| file.symlink_metadata().is_ok());
+    let files: Vec<PathBuf> = present.cloned().collect();
+    if files.is_empty() {
+        return Ok(());
+    }
+    Err(CertsError::Exists { files, advice })
+}
+
+/// Reads a file whole.
+pub(super) fn read(path: &Path, advice: &'static str) -> Result<Vec<u8>, CertsError> {
+    fs::read(path).map_err(|source| CertsError::Read {
+        path: path.to_owned(),
+        source,
+        advice,
+    })
+}
+
+/// Reads the authority of a folder.
+pub(super) fn read_authority(folder: &Path) -> Result<DevelopmentCa, CertsError> {
+    let advice =
+        "Make a CA with `tidegate certs init`, or say with --dir in which folder there is one";
+    let text = |name: &str| -> Result<zeroize::Zeroizing<String>, CertsError> {
+        let path = folder.join(name);
+        let octets = zeroize::Zeroizing::new(read(&path, advice)?);
+        let text = std::str::from_utf8(&octets).map_err(|_| CertsError::Content {
+            path,
+            problem: "this is not PEM".to_owned(),
+        })?;
+        Ok(zeroize::Zeroizing::new(text.to_owned()))
+    };
+    DevelopmentCa::from_pem(&text("ca.pem")?, &text("ca.key")?).map_err(|problem| {
+        CertsError::Content {
+            path: folder.to_owned(),
+            problem,
+        }
+    })
+}
+
+fn failed(path: &Path, source: io::Error) -> CertsError {
+    CertsError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,151 @@
+//! `certs init` and `certs issue`.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use crate::cli::keys;
+use rcgen::SerialNumber;
+use time::OffsetDateTime;
+
+use super::{
+    CertsError, DevelopmentCa, InitArguments, IssueArguments, Issued, LeafRequest, Purpose,
+    Validity,
+    files::{self, Readers},
+};
+
+const INIT_ADVICE: &str = "Issue one more certificate with `tidegate certs issue`, \
+     choose another folder with --dir, or replace everything with --force";
+const ISSUE_ADVICE: &str = "Choose another place with --out, or replace it with --force";
+/// The key in the keyring of a new set.
+const FIRST_KID: &str = "dev";
+/// The first revocation list lasts as long as the first certificates: a try-out that is taken up
+/// again after a holiday should not fail over a list that nobody has touched.
+const FIRST_LIST_DAYS: u32 = 365;
+
+/// Makes a whole set: CA, server, client, empty revocation list, keyring.
+pub(super) fn init(
+    arguments: &InitArguments,
+    now: OffsetDateTime,
+    output: &mut impl Write,
+) -> Result<(), CertsError> {
+    let inside = |name: &str| arguments.dir.join(name);
+    let names = [
+        "ca.pem",
+        "ca.key",
+        "ca.crl",
+        "server.pem",
+        "server.key",
+        "client.pem",
+        "client.key",
+    ];
+    if !arguments.force {
+        files::expect_absent(&names.map(inside), INIT_ADVICE)?;
+    }
+    let authority = DevelopmentCa::new(arguments.algorithm)?;
+    let own = ["localhost", "127.0.0.1", "::1"];
+    let hosts: Vec<&str> = own
+        .into_iter()
+        .chain(arguments.host.iter().map(String::as_str))
+        .collect();
+    let server = authority.issue_server(&hosts)?;
+    let client = authority.issue_client("demo client", "spiffe://tidegate.dev/demo")?;
+    let validity = Validity::days(now, FIRST_LIST_DAYS)?;
+    let list = authority.sign_crl(SerialNumber::from(1), Vec::new(), validity)?;
+
+    files::make_folder(&arguments.dir)?;
+    files::replace(&inside("ca.key"), &authority.key_pem(), Readers::Owner)?;
+    let everybody = Readers::Everybody;
+    files::replace(&inside("ca.pem"), authority.certificate_pem(), everybody)?;
+    files::replace(&inside("ca.crl"), &list.pem()?, everybody)?;
+    write_pair(&inside("server"), &server)?;
+    write_pair(&inside("client"), &client)?;
+    for name in names {
+        writeln!(output, "{}", inside(name).display())?;
+    }
+    let keyring = inside("keyring.toml");
+    // Never replaced, not even by force: clients may hold its keys.
+    if !keyring.exists() {
+        keys::make(&keyring, FIRST_KID)?;
+        writeln!(output, "{}", keyring.display())?;
+    }
+    Ok(())
+}
+
+/// Issues one certificate.
+pub(super) fn issue(
+    arguments: &IssueArguments,
+    now: OffsetDateTime,
+    output: &mut impl Write,
+) -> Result<(), CertsError> {
+    let prefix = match &arguments.out {
+        Some(prefix) => prefix.clone(),
+        None => arguments.dir.join(file_name(&arguments.name)),
+    };
+    let written = [with_suffix(&prefix, "pem"), with_suffix(&prefix, "key")];
+    if !arguments.force {
+        files::expect_absent(&written, ISSUE_ADVICE)?;
+    }
+    let authority = files::read_authority(&arguments.dir)?;
+    let issued = authority.issue(&request(arguments, now)?)?;
+    if let Some(folder) = prefix.parent().filter(|path| !path.as_os_str().is_empty()) {
+        files::make_folder(folder)?;
+    }
+    write_pair(&prefix, &issued)?;
+    for path in written {
+        writeln!(output, "{}", path.display())?;
+    }
+    Ok(())
+}
+
+fn request(arguments: &IssueArguments, now: OffsetDateTime) -> Result<LeafRequest, CertsError> {
+    let standard = Validity::days(now, arguments.days)?;
+    let mut request = LeafRequest {
+        purpose: arguments.purpose,
+        common_name: arguments.name.clone(),
+        dns: arguments.dns.clone(),
+        ips: arguments.ip.clone(),
+        uris: arguments.uri.clone(),
+        emails: arguments.email.clone(),
+        validity: Validity {
+            not_before: arguments.not_before.unwrap_or(standard.not_before),
+            not_after: arguments.not_after.unwrap_or(standard.not_after),
+        },
+        algorithm: arguments.algorithm,
+    };
+    // Clients look for a server's host among these names only (RFC 9525 section 6.1).
+    if request.purpose == Purpose::Server && request.dns.is_empty() && request.ips.is_empty() {
+        request.add_host(&arguments.name);
+    }
+    Ok(request)
+}
+
+/// Writes PREFIX.key, then PREFIX.pem: a certificate is never there without its key.
+fn write_pair(prefix: &Path, issued: &Issued) -> Result<(), CertsError> {
+    files::replace(&with_suffix(prefix, "key"), &issued.key_pem, Readers::Owner)?;
+    let certificate = with_suffix(prefix, "pem");
+    files::replace(&certificate, &issued.certificate_pem, Readers::Everybody)
+}
+
+/// Adds a suffix, also to names with dots such as `chat.example.com`.
+fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
+    let mut path = prefix.as_os_str().to_owned();
+    path.push(".");
+    path.push(suffix);
+    PathBuf::from(path)
+}
+
+/// A file name made of a common name.
+fn file_name(common_name: &str) -> String {
+    let plain = |character: char| match character {
+        '.' | '_' | '-' => character,
+        other if other.is_ascii_alphanumeric() => other,
+        _ => '-',
+    };
+    let name: String = common_name.chars().map(plain).collect();
+    match name.trim_start_matches('.') {
+        "" => "certificate".to_owned(),
+        visible => visible.to_owned(),
+    }
+}

@@ -1,0 +1,337 @@
+//! `tidegate explain`: which rule would admit or refuse a client, without a running proxy.
+//!
+//! It goes the way of a connection with the same functions, from a snapshot of the configuration:
+//! handshake, request, route, certificate, origin. What only a live connection shows (limits,
+//! integrity offers, backends) is not looked at.
+
+use super::DEFAULT_CONFIG;
+use crate::{
+    config::Diagnostic,
+    connection::{
+        Refusal,
+        authenticate::{Client, unix_time},
+        handshake::ending_of,
+        snapshot::{Route, Snapshot},
+        trust::{ending_of_request, judge_client},
+    },
+    ending::Ending,
+    observe::Metrics,
+    policy::{
+        ClientCertMode, host::Host, judgement::Standing, origin::origin_allowed,
+        request::RequestHead,
+    },
+    reload::build,
+    tls::{MaterialError, files},
+};
+use serde::Serialize;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    path::PathBuf,
+};
+
+/// Arguments of `tidegate explain`.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ExplainArgs {
+    /// The client's certificate in PEM, with its intermediates behind it [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The host that the client asks for
+    #[arg(long, value_name = "HOST")]
+    pub host: String,
+    /// The path that it asks for
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// The Origin that it sends [default: none]
+    #[arg(long, value_name = "ORIGIN")]
+    pub origin: Option<String>,
+    /// The listener that it connects to [default: the first]
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub config: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why there is no explanation.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant is")]
+pub enum ExplainError {
+    #[error("{}", render(.0))]
+    Configuration(Vec<Diagnostic>),
+    #[error("{0}")]
+    Certificate(MaterialError),
+    #[error("there is no listener \"{name}\"; the configuration has: {known}")]
+    Listener { name: String, known: String },
+    #[error("the explanation cannot be printed: {0}")]
+    Output(#[from] io::Error),
+    #[error("this is a bug in tidegate, please report it: {0}")]
+    Internal(String),
+}
+
+/// What a connection would meet, step by step, and how it would end.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    admitted: bool,
+    /// Why it is refused, as metrics and logs name it.
+    reason: Option<&'static str>,
+    /// The HTTP status of the refusal; none where the handshake fails.
+    status: Option<u16>,
+    /// The rule that admits, if it is one.
+    rule: Option<String>,
+    steps: Vec<Step>,
+}
+
+/// One step of the way.
+#[derive(Debug, Serialize)]
+struct Step {
+    step: &'static str,
+    detail: String,
+}
+
+/// A client on its way.
+struct Walk<'a> {
+    args: &'a ExplainArgs,
+    snapshot: &'a Snapshot,
+    listener: usize,
+    steps: Vec<Step>,
+    rule: Option<String>,
+}
+
+/// Explains to `out`; gives whether the client would be admitted.
+pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError> {
+    let candidate = build::prepare(&args.config, |_| {}).map_err(ExplainError::Configuration)?;
+    let names: Vec<String> = candidate
+        .settings
+        .listeners
+        .iter()
+        .map(|listener| listener.name.clone())
+        .collect();
+    let listener = find_listener(args.listener.as_deref(), &names)?;
+    let metrics =
+        Metrics::unscraped(&names).map_err(|error| ExplainError::Internal(error.to_string()))?;
+    let snapshot = candidate.snapshot(0, &metrics);
+    let walk = Walk {
+        args,
+        snapshot: &snapshot,
+        listener,
+        steps: Vec::new(),
+        rule: None,
+    };
+    let explanation = walk.finish()?;
+    print(&explanation, args.json, out)?;
+    Ok(explanation.admitted)
+}
+
+fn find_listener(wanted: Option<&str>, names: &[String]) -> Result<usize, ExplainError> {
+    let Some(name) = wanted else {
+        return Ok(0);
+    };
+    let found = names.iter().position(|known| known == name);
+    found.ok_or_else(|| ExplainError::Listener {
+        name: name.to_owned(),
+        known: names.join(", "),
+    })
+}
+
+impl Walk<'_> {
+    fn finish(mut self) -> Result<Explanation, ExplainError> {
+        let refused = self.go()?.err();
+        Ok(Explanation {
+            admitted: refused.is_none(),
+            reason: refused.map(Ending::label),
+            status: refused.and_then(Ending::status),
+            rule: self.rule,
+            steps: self.steps,
+        })
+    }
+
+    /// The whole way; the inner error is the refusal.
+    fn go(&mut self) -> Result<Result<(), Ending>, ExplainError> {
+        let text = request(self.args);
+        let head = match RequestHead::parse(text.as_bytes()) {
+            Some(Ok((head, _))) => head,
+            Some(Err(error)) => {
+                let detail = error.to_string();
+                return Ok(self.refuse("request", detail, Refusal::from(error).ending));
+            }
+            None => return Err(ExplainError::Internal("a request without end".to_owned())),
+        };
+        let client = match self.handshake(head.host())? {
+            Ok(client) => client,
+            Err(ending) => return Ok(Err(ending)),
+        };
+        Ok(self.request(&head, &client))
+    }
+
+    /// What the handshake asks for, and who the client is behind it.
+    fn handshake(&mut self, host: &Host) -> Result<Result<Client, Ending>, ExplainError> {
+        let mode = self.snapshot.mode(self.listener, Some(host));
+        let asks = match mode {
+            ClientCertMode::Off => "it asks for no client certificate for this host",
+            ClientCertMode::Optional => "it asks for a client certificate, which may be left out",
+            ClientCertMode::Required => "it requires a client certificate",
+        };
+        self.note("handshake", asks);
+        let client = match (&self.args.cert, mode) {
+            (None, ClientCertMode::Required) => {
+                let sentence = Ending::CertificateMissing.sentence();
+                let refused = self.refuse("certificate", sentence, Ending::CertificateMissing);
+                return Ok(refused.map(|()| Client::anonymous()));
+            }
+            (None, _) => Client::anonymous(),
+            (Some(_), ClientCertMode::Off) => {
+                self.note("certificate", "it is never shown");
+                Client::anonymous()
+            }
+            (Some(path), _) => {
+                let chain = files::certificates(path).map_err(ExplainError::Certificate)?;
+                let standing = self.snapshot.trust.standing(&chain, unix_time());
+                match Client::read(&chain) {
+                    Ok(client) => Client { standing, ..client },
+                    Err(error) => {
+                        return Ok(Err(self.stop(
+                            "certificate",
+                            error,
+                            Ending::RequestNotAllowed,
+                        )));
+                    }
+                }
+            }
+        };
+        Ok(self.verified(client))
+    }
+
+    /// The handshake fails where CAs and CRLs do not agree.
+    fn verified(&mut self, client: Client) -> Result<Client, Ending> {
+        let Some(identity) = client.identity.clone() else {
+            return Ok(client);
+        };
+        self.note(
+            "certificate",
+            format!("{} ({})", identity.display_name(), identity.subject),
+        );
+        for name in &identity.unusable {
+            self.note("certificate", format!("no rule can match its name {name}"));
+        }
+        match client.standing {
+            Standing::Trusted => {
+                self.note("trust", client.standing.sentence());
+                Ok(client)
+            }
+            standing => Err(self.stop("trust", standing.sentence(), ending_of(standing))),
+        }
+    }
+
+    fn request(&mut self, head: &RequestHead<'_>, client: &Client) -> Result<(), Ending> {
+        let found = self.snapshot.routes.lookup(head.host(), head.path());
+        let Some(route) = found else {
+            let detail = format!(
+                "none matches host \"{}\" and path \"{}\"",
+                head.host(),
+                head.path()
+            );
+            return self.refuse("route", detail, Ending::RequestNoRoute);
+        };
+        self.note("route", describe(route));
+        match judge_client(self.snapshot, self.listener, route, client) {
+            Ok(admission) => {
+                self.rule = admission.rule().map(ToString::to_string);
+                self.note("rule", admission);
+            }
+            Err(denial) => return self.refuse("rule", denial, ending_of_request(denial)),
+        }
+        self.origin(route, head)
+    }
+
+    fn origin(&mut self, route: &Route, head: &RequestHead<'_>) -> Result<(), Ending> {
+        let Some(origins) = &route.settings.origins else {
+            self.note("origin", "the route does not look at it");
+            return Ok(());
+        };
+        match origin_allowed(origins, head.origins()) {
+            Ok(origin) => {
+                self.note("origin", format!("\"{origin}\" is listed"));
+                Ok(())
+            }
+            Err(refusal) => self.refuse("origin", refusal, Ending::RequestOrigin),
+        }
+    }
+
+    fn note(&mut self, step: &'static str, detail: impl Display) {
+        let detail = detail.to_string();
+        self.steps.push(Step { step, detail });
+    }
+
+    fn stop(&mut self, step: &'static str, detail: impl Display, ending: Ending) -> Ending {
+        self.note(step, detail);
+        ending
+    }
+
+    fn refuse(
+        &mut self,
+        step: &'static str,
+        detail: impl Display,
+        ending: Ending,
+    ) -> Result<(), Ending> {
+        Err(self.stop(step, detail, ending))
+    }
+}
+
+/// The request that such a client would make.
+fn request(args: &ExplainArgs) -> String {
+    let origin = match &args.origin {
+        Some(origin) => format!("Origin: {origin}\r\n"),
+        None => String::new(),
+    };
+    format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n{origin}\r\n",
+        args.path, args.host
+    )
+}
+
+fn describe(route: &Route) -> String {
+    let hosts: Vec<_> = route
+        .settings
+        .hosts
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let hosts = match hosts.as_slice() {
+        [] => "any host".to_owned(),
+        hosts => hosts.join(", "),
+    };
+    format!("{} ({hosts}, path {})", route.name, route.settings.path)
+}
+
+fn print(explanation: &Explanation, json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, explanation)?;
+        return writeln!(out);
+    }
+    for Step { step, detail } in &explanation.steps {
+        writeln!(out, "{step:<12} {}", printable(detail))?;
+    }
+    match (explanation.reason, explanation.status) {
+        (None, _) => writeln!(out, "admitted"),
+        (Some(reason), Some(status)) => writeln!(out, "refused: {status} {reason}"),
+        (Some(reason), None) => writeln!(out, "refused in the handshake: {reason}"),
+    }
+}
+
+/// What a terminal can show without obeying it.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+fn render(problems: &[Diagnostic]) -> String {
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    problems.join("\n")
+}
+
+#[cfg(test)]
+mod tests;

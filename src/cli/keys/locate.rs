@@ -1,0 +1,58 @@
+//! Which keyring is meant, and which running proxy uses it.
+
+use super::KeysError;
+use crate::{
+    cli::{DEFAULT_CONFIG, files::folder_of},
+    config,
+};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Where the keyring is if no configuration says otherwise, beside the configuration.
+const DEFAULT_KEYRING: &str = "certs/keyring.toml";
+
+/// A keyring, and the proxy that uses it as far as the configuration tells.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The keyring's file.
+    pub(super) keyring: PathBuf,
+    /// The admin listener.
+    pub(super) admin: Option<SocketAddr>,
+    /// Whether the configuration names the keyring.
+    pub(super) configured: bool,
+}
+
+impl Place {
+    /// The keyring that was asked for; otherwise what the configuration names; otherwise the
+    /// default. A configuration that is there and cannot be read is an error, unless the keyring
+    /// was asked for: to go on with another keyring would surprise.
+    pub(super) fn find(keyring: Option<&Path>, config: Option<&Path>) -> Result<Self, KeysError> {
+        let file = config.unwrap_or(Path::new(DEFAULT_CONFIG));
+        let loaded = match config::load(file) {
+            Ok(loaded) => Some(loaded.settings),
+            Err(_) if keyring.is_some() || (config.is_none() && !file.exists()) => None,
+            Err(problems) => return Err(KeysError::Problems(problems.0)),
+        };
+        let named = loaded.as_ref().and_then(|it| it.keyring.clone());
+        let default = || folder_of(file).join(DEFAULT_KEYRING);
+        let path = keyring.map(Path::to_owned);
+        let path = path.or_else(|| named.clone()).unwrap_or_else(default);
+        let configured = named.is_some_and(|named| same(&named, &path));
+        let admin = loaded.and_then(|settings| settings.admin);
+        Ok(Self {
+            admin: admin.filter(|_| configured).map(|admin| admin.address),
+            keyring: path,
+            configured,
+        })
+    }
+}
+
+/// Whether two paths lead to one file.
+fn same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}

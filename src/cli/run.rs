@@ -1,0 +1,98 @@
+//! `tidegate run` and `tidegate check`.
+
+use super::{LogArgs, fail};
+use crate::{
+    app::{App, Control, StartError},
+    config::Diagnostic,
+    lifecycle::workers,
+    observe::{LogFormat, log},
+    reload::build,
+};
+use std::{
+    future::Future,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    time::Duration,
+};
+
+/// How long the last log lines have to be written.
+pub(super) const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Runs the proxy until a drain has ended.
+pub fn run(config: &Path, args: &LogArgs) -> ExitCode {
+    let queue = match start_log(args.log_format.into(), args.log_level) {
+        Ok(queue) => queue,
+        Err(error) => return fail(&error, 1),
+    };
+    let code = match App::bind(config, queue.dropped()) {
+        Ok(app) => match block_on(app.run(Control::new(true))) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) | Err(error) => fail(&error, 1),
+        },
+        Err(StartError::Configuration(problems)) => refuse(&problems),
+        Err(error) => fail(&error, 1),
+    };
+    queue.flush(LAST_LINES);
+    code
+}
+
+/// Starts the process's log, with the thread that writes it.
+pub(super) fn start_log(format: LogFormat, level: log::LogLevel) -> io::Result<log::LogQueue> {
+    let (queue, pump) = log::start(format, level).map_err(io::Error::other)?;
+    workers::start_thread("log", move || pump.run())?;
+    Ok(queue)
+}
+
+/// Reads the configuration and everything that it names, and prints every problem.
+pub fn check(config: &Path, json: bool) -> ExitCode {
+    let (problems, refused) = match build::prepare(config, |_| {}) {
+        Ok(candidate) => (candidate.warnings, false),
+        Err(problems) => (problems, true),
+    };
+    let printed = if json {
+        print_json(&problems)
+    } else {
+        print_text(config, &problems, refused)
+    };
+    match (printed, refused) {
+        (Err(error), _) => fail(&error, 1),
+        (Ok(()), true) => ExitCode::from(2),
+        (Ok(()), false) => ExitCode::SUCCESS,
+    }
+}
+
+fn print_json(problems: &[Diagnostic]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, problems)?;
+    writeln!(out)
+}
+
+fn print_text(config: &Path, problems: &[Diagnostic], refused: bool) -> io::Result<()> {
+    for problem in problems {
+        writeln!(io::stderr(), "{problem}\n")?;
+    }
+    if refused {
+        return Ok(());
+    }
+    writeln!(io::stdout(), "{}: ok", config.display())
+}
+
+pub(super) fn refuse(problems: &[Diagnostic]) -> ExitCode {
+    for problem in problems {
+        // A closed stderr leaves the exit code to tell.
+        let _ = writeln!(io::stderr(), "{problem}\n");
+    }
+    ExitCode::from(2)
+}
+
+/// Runs a future on a current-thread runtime of its own.
+///
+/// # Errors
+/// The system gives no event queue.
+pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,278 @@
+//! TCP, TLS and the opening handshake (RFC 6455 section 4.1).
+
+use std::{net::SocketAddr, pin::pin};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, response};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, Parts},
+};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use sha1::{Digest, Sha1};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    ClientBuilder, ClientError, Refusal, TlsParameters, WebSocketConnection, sealing,
+    socket::Opened, target::Target,
+};
+use crate::{
+    frame::close::MANDATORY_EXTENSION,
+    integrity::{client::ClientOffer, schedule::Exporter},
+};
+
+/// The longest problem document that is read, in octets.
+const PROBLEM_LIMIT: usize = 64 * 1024;
+
+/// Anything that carries octets both ways.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Transport for T {}
+
+/// A transport after a handshake.
+struct Upgraded {
+    head: response::Parts,
+    parts: Parts<TokioIo<Box<dyn Transport>>>,
+}
+
+/// A transport before the handshake, and what a channel binding binds to.
+struct Dialed {
+    transport: Box<dyn Transport>,
+    tls: Option<TlsParameters>,
+    /// `None` without TLS 1.3.
+    exporter: Option<Exporter>,
+}
+
+pub(super) async fn connect(
+    mut builder: ClientBuilder,
+) -> Result<WebSocketConnection, ClientError> {
+    let target = Target::parse(&builder.url)?;
+    let offers = sealing::prepare(&builder, target.tls)?;
+    let dialed = dial(&mut builder, &target).await?;
+    let key = new_key()?;
+    let request = request(&builder, &target, &key, &offers)?;
+    let Upgraded { head, parts } = upgrade(dialed.transport, request).await?;
+    let subprotocol = accept(&head.headers, &key, &builder.subprotocols)?;
+    let agreement = sealing::agree(&offers, &head.headers, dialed.exporter.as_ref())?;
+    let unsealed = agreement.is_none() && !offers.is_empty() && !builder.integrity_optional;
+    let connection = WebSocketConnection::new(Opened {
+        transport: parts.io.into_inner(),
+        early: parts.read_buf,
+        subprotocol,
+        tls: dialed.tls,
+        agreement,
+        message_limit: builder.message_limit,
+    });
+    if unsealed {
+        // The request was granted, so that the server has to be told (RFC 6455 section 7.4.1).
+        connection.give_up(MANDATORY_EXTENSION).await;
+        return Err(ClientError::Unsealed);
+    }
+    Ok(connection)
+}
+
+async fn dial(builder: &mut ClientBuilder, target: &Target) -> Result<Dialed, ClientError> {
+    let tcp = tcp(builder.address, target).await?;
+    if !target.tls {
+        return Ok(Dialed {
+            transport: Box::new(tcp),
+            tls: None,
+            exporter: None,
+        });
+    }
+    let name = ServerName::try_from(target.host.clone()).map_err(|_| ClientError::Url {
+        url: builder.url.clone(),
+        problem: "its host is neither a DNS name nor an IP address",
+    })?;
+    let connector = TlsConnector::from(builder.tls()?);
+    let tls = connector.connect(name, tcp).await;
+    let tls = tls.map_err(ClientError::from_io)?;
+    let session = tls.get_ref().1;
+    Ok(Dialed {
+        tls: parameters(session),
+        exporter: sealing::exporter(session),
+        transport: Box::new(tls),
+    })
+}
+
+fn parameters(connection: &rustls::ClientConnection) -> Option<TlsParameters> {
+    Some(TlsParameters {
+        version: connection.protocol_version()?,
+        suite: connection.negotiated_cipher_suite()?.suite(),
+        key_exchange: connection
+            .negotiated_key_exchange_group()
+            .map(rustls::crypto::SupportedKxGroup::name),
+        server_certificate: connection.peer_certificates()?.first()?.clone(),
+    })
+}
+
+async fn tcp(address: Option<SocketAddr>, target: &Target) -> Result<TcpStream, ClientError> {
+    let connected = match address {
+        Some(address) => TcpStream::connect(address).await,
+        None => TcpStream::connect((target.host.as_str(), target.port)).await,
+    };
+    let stream = connected.map_err(|source| ClientError::Connect {
+        host: target.authority.clone(),
+        source,
+    })?;
+    // A small message should not wait for the acknowledgement of the one before.
+    stream.set_nodelay(true).map_err(ClientError::Io)?;
+    Ok(stream)
+}
+
+/// RFC 6455 section 4.1: 16 octets chosen at random, in base64.
+fn new_key() -> Result<String, ClientError> {
+    let mut key = [0; 16];
+    sealing::random(&mut key)?;
+    Ok(STANDARD.encode(key))
+}
+
+fn request(
+    builder: &ClientBuilder,
+    target: &Target,
+    key: &str,
+    offers: &[ClientOffer],
+) -> Result<Request<Empty<Bytes>>, ClientError> {
+    let mut request = Request::builder()
+        .uri(&target.resource)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_VERSION, "13")
+        .header(header::SEC_WEBSOCKET_KEY, key);
+    if !builder.headers.contains_key(header::HOST) {
+        request = request.header(header::HOST, &target.authority);
+    }
+    if !builder.subprotocols.is_empty() {
+        let offered = builder.subprotocols.join(", ");
+        request = request.header(header::SEC_WEBSOCKET_PROTOCOL, offered);
+    }
+    if let Some(offered) = sealing::field(offers) {
+        request = request.header(header::SEC_WEBSOCKET_EXTENSIONS, offered);
+    }
+    for (name, value) in &builder.headers {
+        request = request.header(name, value);
+    }
+    request
+        .body(Empty::new())
+        .map_err(|error| ClientError::Argument(format!("the request cannot be written: {error}")))
+}
+
+/// Sends the request and takes the transport back, with whatever came behind the 101.
+async fn upgrade(
+    transport: Box<dyn Transport>,
+    request: Request<Empty<Bytes>>,
+) -> Result<Upgraded, ClientError> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(transport))
+        .await
+        .map_err(|error| ClientError::from_http(&error))?;
+    let mut connection = pin!(connection.without_shutdown());
+    let mut response = pin!(sender.send_request(request));
+    let mut finished = None;
+    let response = loop {
+        tokio::select! {
+            biased;
+            response = &mut response => break response,
+            parts = &mut connection, if finished.is_none() => finished = Some(parts),
+        }
+    };
+    let response = response.map_err(|error| ClientError::from_http(&error))?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let running = finished.is_none();
+        let driven = async {
+            if running {
+                // How it ends is no matter: the refusal is what is told.
+                let _ = connection.as_mut().await;
+            }
+            std::future::pending::<()>().await;
+        };
+        return Err(tokio::select! {
+            refusal = refusal(response) => ClientError::Refused(refusal),
+            () = driven => ClientError::Ended,
+        });
+    }
+    let parts = match finished {
+        Some(parts) => parts,
+        None => connection.await,
+    };
+    let parts = parts.map_err(|error| ClientError::from_http(&error))?;
+    let (head, _) = response.into_parts();
+    Ok(Upgraded { head, parts })
+}
+
+/// Reads what the server says about its refusal; an unreadable document is no further error.
+async fn refusal(response: Response<Incoming>) -> Refusal {
+    let status = response.status();
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with("application/problem+json"));
+    let body = Limited::new(response.into_body(), PROBLEM_LIMIT);
+    let document: Option<serde_json::Value> = match body.collect().await {
+        Ok(body) if is_problem => serde_json::from_slice(&body.to_bytes()).ok(),
+        _ => None,
+    };
+    let member = |name: &str| {
+        let text = document.as_ref()?.get(name)?.as_str()?;
+        Some(text.replace(char::is_control, " "))
+    };
+    Refusal {
+        status,
+        title: member("title"),
+        detail: member("detail"),
+    }
+}
+
+/// RFC 6455 section 4.1, what a client checks: the answer is to this request, and grants only
+/// what was offered. Gives the subprotocol.
+fn accept(
+    headers: &HeaderMap,
+    key: &str,
+    offered: &[String],
+) -> Result<Option<String>, ClientError> {
+    let wrong = |problem: String| Err(ClientError::Handshake(problem));
+    if !only(headers, &header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    {
+        return wrong("its Upgrade field is not `websocket`".to_owned());
+    }
+    if !headers.get_all(header::CONNECTION).iter().any(has_upgrade) {
+        return wrong("its Connection field has no `Upgrade`".to_owned());
+    }
+    let digest = Sha1::new()
+        .chain_update(key)
+        .chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+        .finalize();
+    let expected = STANDARD.encode(digest);
+    if only(headers, &header::SEC_WEBSOCKET_ACCEPT).is_none_or(|value| *value != *expected) {
+        return wrong("its Sec-WebSocket-Accept does not answer this request".to_owned());
+    }
+    if !headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
+        return Ok(None);
+    }
+    let chosen =
+        only(headers, &header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
+    match chosen.filter(|chosen| offered.iter().any(|name| name == chosen)) {
+        Some(chosen) => Ok(Some(chosen.to_owned())),
+        None => wrong("it chose a subprotocol that was not offered".to_owned()),
+    }
+}
+
+/// The value of a field that occurs once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn has_upgrade(value: &HeaderValue) -> bool {
+    value
+        .as_bytes()
+        .split(|octet| *octet == b',')
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+}

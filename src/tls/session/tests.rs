@@ -1,0 +1,82 @@
+use super::*;
+use crate::cli::certs::{DevelopmentCa, Issued, KeyAlgorithm};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore,
+    crypto::aws_lc_rs::default_provider, server::WebPkiClientVerifier,
+};
+
+/// A session that requires a certificate of this authority.
+fn session(authority: &DevelopmentCa) -> Session {
+    let own = authority.issue_server(&["localhost"]).unwrap();
+    let provider = Arc::new(default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots(authority), provider.clone());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(own.chain(), own.key().unwrap())
+        .unwrap();
+    Session::new(Arc::new(config), false).unwrap()
+}
+
+fn client(authority: &DevelopmentCa, own: Option<&Issued>) -> ClientConnection {
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots(authority));
+    let config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => builder
+            .with_client_auth_cert(own.chain(), own.key().unwrap())
+            .unwrap(),
+    };
+    ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap()
+}
+
+fn roots(authority: &DevelopmentCa) -> Arc<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate().clone()).unwrap();
+    Arc::new(roots)
+}
+
+/// Gives the session what the client has to say, and the client the answer.
+fn turn(session: &mut Session, client: &mut ClientConnection) -> (Result<Received, Error>, Error) {
+    let mut flight = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut flight).unwrap();
+    }
+    let mut input = vec![0; RECORD_MAX + flight.len()];
+    let kept = session.restore_partial(&mut input);
+    input.truncate(kept);
+    input.extend_from_slice(&flight);
+    let mut reply = Vec::new();
+    let received = session.receive(&mut input, &mut Vec::new(), &mut reply);
+    client.read_tls(&mut reply.as_slice()).unwrap();
+    let told = client.process_new_packets().err();
+    (received, told.unwrap_or(Error::HandshakeNotComplete))
+}
+
+/// Certificate and Finished come in one flight: the error is in the first of several messages.
+#[test]
+fn a_client_that_is_refused_in_the_middle_of_a_flight_gets_the_alert() {
+    let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let foreign = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let foreign = foreign.issue_client("x", "").unwrap();
+    let unknown = Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    let cases = [
+        (
+            None,
+            Error::NoCertificatesPresented,
+            AlertDescription::CertificateRequired,
+        ),
+        (Some(&foreign), unknown, AlertDescription::UnknownCA),
+    ];
+    for (own, error, alert) in cases {
+        let mut session = session(&authority);
+        let mut client = client(&authority, own);
+        assert_eq!(turn(&mut session, &mut client).0, Ok(Received::Open));
+        let (received, told) = turn(&mut session, &mut client);
+        assert_eq!(received, Err(error));
+        assert_eq!(told, Error::AlertReceived(alert));
+    }
+}
