@@ -1,0 +1,184 @@
+//! What cannot be used is refused whole: what is in use stays, and the reason is told.
+
+use super::{another, echoes, file_reloads, reloads, shown};
+use crate::support::{
+    Backend, Config, Credentials, Proxy,
+    credentials::{write_key, write_pair},
+    log,
+};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use tidegate::{
+    cli::certs::{LeafRequest, Validity},
+    config::Diagnostic,
+    reload::Outcome,
+};
+use time::{Duration, OffsetDateTime};
+
+/// Reloads what cannot be used: it is refused and counted, and everything works as before.
+async fn refuses(proxy: &Proxy) -> Vec<Diagnostic> {
+    let mut open = proxy.open("/").await;
+    let before = reloads(proxy, "admin", "failed");
+    let Outcome::Failed { problems } = proxy.try_reload().await else {
+        panic!("it was taken");
+    };
+    assert!((reloads(proxy, "admin", "failed") - before - 1.0).abs() < f64::EPSILON);
+    assert_eq!(proxy.shared.snapshot.load().generation, 1);
+    echoes(&mut open).await;
+    problems
+}
+
+/// As [`refuses`], where the reason is a file of the server's pair.
+async fn keeps_the_old_pair(file: &str, reason: &str, spoil: impl FnOnce(&Proxy)) {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    spoil(&proxy);
+    refuses(&proxy).await;
+    let path = proxy.folder.path(file).display().to_string();
+    let lines = log::wait(1, |line| {
+        line.message == "problem in the configuration" && line.field("problem").contains(&path)
+    })
+    .await;
+    let problem = lines[0].field("problem");
+    assert!(problem.contains(reason), "{problem}");
+    let old = &proxy.credentials.server.certificate;
+    assert_eq!(shown(&proxy.dial()).await, old.to_vec());
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_key_does_not_match() {
+    let reason = "does not belong to the certificate";
+    keeps_the_old_pair("certs/server.key", reason, |proxy| {
+        let other = another(proxy);
+        write_key(
+            &proxy.folder.path("certs/server.key"),
+            other.key_pem.as_bytes(),
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_half_of_a_file_is_there() {
+    for (file, reason) in [("certs/server.pem", "PEM"), ("certs/server.key", "key")] {
+        keeps_the_old_pair(file, reason, |proxy| {
+            let path = proxy.folder.path(file);
+            let whole = fs::read(&path).unwrap();
+            let (half, _) = whole.split_at(whole.len() / 2);
+            fs::write(&path, half).unwrap();
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_a_file_is_empty() {
+    for (file, reason) in [
+        ("certs/server.pem", "no certificate"),
+        ("certs/server.key", "no whole private key"),
+    ] {
+        keeps_the_old_pair(file, reason, |proxy| {
+            fs::write(proxy.folder.path(file), "").unwrap();
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_the_new_one_has_expired() {
+    keeps_the_old_pair("certs/server.pem", "expired", |proxy| {
+        let mut request = LeafRequest::server(["localhost"]);
+        let now = OffsetDateTime::now_utc();
+        request.validity = Validity {
+            not_before: now - Duration::days(2),
+            not_after: now - Duration::days(1),
+        };
+        let expired = proxy.credentials.ca.issue(&request).unwrap();
+        write_pair(&proxy.folder.path("certs"), "server", &expired);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_a_file_is_garbage() {
+    for (file, reason) in [
+        ("certs/server.pem", "certificate"),
+        ("certs/server.key", "key"),
+    ] {
+        keeps_the_old_pair(file, reason, |proxy| {
+            fs::write(proxy.folder.path(file), [0xff, 0, 0x17, 0x80].repeat(999)).unwrap();
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_a_file_cannot_be_read() {
+    for file in ["certs/server.pem", "certs/server.key"] {
+        keeps_the_old_pair(file, "", |proxy| {
+            // A folder in its place: the superuser reads whatever the mode forbids.
+            fs::remove_file(proxy.folder.path(file)).unwrap();
+            fs::create_dir(proxy.folder.path(file)).unwrap();
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_others_can_read_the_new_key() {
+    keeps_the_old_pair("certs/server.key", "", |proxy| {
+        write_pair(&proxy.folder.path("certs"), "server", &another(proxy));
+        let key = proxy.folder.path("certs/server.key");
+        fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reload_keeps_old_certificate_while_its_folder_is_gone_and_takes_what_comes_back() {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    let folder = proxy.folder.path("certs");
+    fs::rename(&folder, proxy.folder.path("gone")).unwrap();
+    let problems = refuses(&proxy).await;
+    let told = problems.iter().map(Diagnostic::one_line);
+    let told: Vec<_> = told.filter(|line| line.contains("server.pem")).collect();
+    assert!(!told.is_empty(), "{problems:?}");
+    let old = &proxy.credentials.server.certificate;
+    assert_eq!(shown(&proxy.dial()).await, old.to_vec());
+    let back = Credentials {
+        server: Arc::new(another(&proxy)),
+        ..proxy.credentials.clone()
+    };
+    back.write(&folder);
+    file_reloads(&proxy, 1.0).await;
+    let new = &back.server.certificate;
+    assert_eq!(shown(&proxy.dial()).await, new.to_vec());
+}
+
+#[tokio::test]
+async fn what_is_fixed_at_start_is_refused_whole_with_advice() {
+    let backend = Backend::echo().await;
+    let config = Config::to(&backend);
+    let proxy = Proxy::start(config.clone());
+    let limited = config.set("limits", "connections = 1");
+    for (changed, what) in [
+        (limited.clone().set("server", "workers = 2"), "workers"),
+        (
+            limited.clone().set("admin", "address = '127.0.0.1:1'"),
+            "admin.address",
+        ),
+        (
+            limited.listener("public", "address = '127.0.0.1:1'"),
+            "listeners' names and addresses",
+        ),
+    ] {
+        proxy.folder.write("proxy.toml", changed.text());
+        let problems = refuses(&proxy).await;
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].message.contains(what), "{problems:?}");
+        let advice = problems[0].hint.as_deref().unwrap_or_default();
+        assert!(advice.contains("restart"), "{advice}");
+    }
+    // Nothing else of those files is in use either.
+    assert_ne!(proxy.shared.snapshot.load().limits.connections, 1);
+}

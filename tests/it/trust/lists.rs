@@ -1,0 +1,231 @@
+//! Lists of revoked certificates, good and bad.
+
+use super::{open, revoke, with_list};
+use crate::support::{Backend, Config, Credentials, Proxy};
+use rcgen::{RevokedCertParams, SerialNumber};
+use rustls::AlertDescription;
+use tidegate::{
+    cli::certs::{Issued, Validity},
+    policy::identity::Identity,
+    reload::Outcome,
+};
+use time::{Duration, OffsetDateTime};
+
+/// A list in DER that was made and is to be replaced then, in seconds from now.
+fn list(credentials: &Credentials, from: i64, until: i64, revoked: &[&Issued]) -> Vec<u8> {
+    let now = OffsetDateTime::now_utc();
+    let validity = Validity {
+        not_before: now + Duration::seconds(from),
+        not_after: now + Duration::seconds(until),
+    };
+    let entry = |issued: &&Issued| RevokedCertParams {
+        serial_number: SerialNumber::from(issued.serial()),
+        revocation_time: now,
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let revoked = revoked.iter().map(entry).collect();
+    let number = SerialNumber::from(1_u64);
+    let list = credentials.ca.sign_crl(number, revoked, validity).unwrap();
+    list.der().to_vec()
+}
+
+/// A list without entries, of any issuer.
+fn empty_list(issuer: &rcgen::Issuer<'_, rcgen::KeyPair>) -> Vec<u8> {
+    let now = OffsetDateTime::now_utc();
+    let parameters = rcgen::CertificateRevocationListParams {
+        this_update: now,
+        next_update: now + Duration::days(1),
+        crl_number: SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    parameters.signed_by(issuer).unwrap().der().to_vec()
+}
+
+/// A proxy, its configuration, and a way to give it lists.
+struct Listed {
+    proxy: Proxy,
+    config: Config,
+}
+
+impl Listed {
+    async fn new() -> (Self, Backend) {
+        let backend = Backend::echo().await;
+        let config = Config::to(&backend);
+        let proxy = Proxy::start(config.clone());
+        (Self { proxy, config }, backend)
+    }
+
+    /// Puts lists to use, with these lines of `[tls.clients]`.
+    async fn put(&self, lists: &[Vec<u8>], lines: &str) -> Outcome {
+        let names: Vec<_> = (0..lists.len()).map(|n| format!("certs/{n}.crl")).collect();
+        for (name, list) in names.iter().zip(lists) {
+            self.proxy.folder.write(name, list);
+        }
+        let lines = format!("crl = {names:?}\n{lines}");
+        let config = self.config.clone().set("tls.clients", &lines);
+        self.proxy.folder.write("proxy.toml", config.text());
+        self.proxy.try_reload().await
+    }
+
+    async fn admits(&self) {
+        open(&self.proxy.dial(), "/").await;
+    }
+
+    async fn refuses_with(&self, alert: AlertDescription) {
+        assert_eq!(self.proxy.dial().alert().await, alert);
+    }
+}
+
+/// Passes if a reload failed, and said this.
+fn failed(outcome: &Outcome, message: &str) {
+    let Outcome::Failed { problems } = outcome else {
+        panic!("not refused: {outcome:?}");
+    };
+    let said = |problem: &tidegate::config::Diagnostic| problem.message.contains(message);
+    assert!(problems.iter().any(said), "{problems:?}");
+}
+
+#[tokio::test]
+async fn an_emptied_list_clears_what_it_held() {
+    let backend = Backend::echo().await;
+    let (proxy, _) = with_list(&backend).await;
+    let client = proxy.credentials.client.clone();
+    revoke(&proxy, &[&client]).await;
+    let alert = proxy.dial().alert().await;
+    assert_eq!(alert, AlertDescription::CertificateRevoked);
+    revoke(&proxy, &[]).await;
+    open(&proxy.dial(), "/").await;
+}
+
+#[tokio::test]
+async fn of_several_lists_of_one_issuer_the_newest_counts_wherever_it_is_named() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let old = list(ours, -1_000, 1_000, &[]);
+    let new = list(ours, -10, 1_000, &[&ours.client]);
+    for lists in [[old.clone(), new.clone()], [new, old]] {
+        listed.put(&lists, "").await;
+        listed
+            .refuses_with(AlertDescription::CertificateRevoked)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_past_its_time_refuses_unless_it_is_allowed() {
+    let (listed, _backend) = Listed::new().await;
+    let stale = list(&listed.proxy.credentials, -1_000, -10, &[]);
+    listed.put(std::slice::from_ref(&stale), "").await;
+    listed.refuses_with(AlertDescription::UnknownCA).await;
+    listed.put(&[stale], "crl_expired = 'allow'").await;
+    listed.admits().await;
+}
+
+#[tokio::test]
+async fn a_stale_list_that_is_allowed_still_revokes() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let stale = list(ours, -1_000, -10, &[&ours.client]);
+    listed.put(&[stale], "crl_expired = 'allow'").await;
+    listed
+        .refuses_with(AlertDescription::CertificateRevoked)
+        .await;
+}
+
+#[tokio::test]
+async fn clients_of_an_issuer_without_a_list_are_refused_unless_that_is_allowed() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let other = Credentials::new();
+    let both = [ours.ca.certificate_pem(), other.ca.certificate_pem()].concat();
+    listed.proxy.folder.write("certs/ca.pem", both);
+    let of_other = list(&other, -10, 1_000, &[]);
+    listed.put(std::slice::from_ref(&of_other), "").await;
+    listed.refuses_with(AlertDescription::UnknownCA).await;
+    listed.put(&[of_other], "crl_missing = 'allow'").await;
+    listed.admits().await;
+}
+
+#[tokio::test]
+async fn a_bad_list_is_refused_and_the_old_one_stays() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let revoking = list(ours, -10, 1_000, &[&ours.client]);
+    listed.put(&[revoking], "").await;
+    let whole = list(ours, -5, 1_000, &[]);
+    let other_key = rcgen::KeyPair::generate().unwrap();
+    let namesake = rcgen::Issuer::from_ca_cert_der(ours.ca.certificate(), other_key);
+    let namesake = empty_list(&namesake.unwrap());
+    let cut = whole.split_at(whole.len() / 2).0.to_vec();
+    let longer = [whole.clone(), vec![0]].concat();
+    let pem = ours.ca.crl(&[]).unwrap();
+    let cut_pem = pem.split_at(pem.len() / 2).0.as_bytes().to_vec();
+    for (list, message) in [
+        (cut, "not a whole CRL"),
+        (longer, "not a whole CRL"),
+        (cut_pem, "no whole CRL"),
+        (b"-----BEGIN NONSENSE-----\n".to_vec(), "no whole CRL"),
+        (namesake, "is not signed by the CA of that name"),
+    ] {
+        let outcome = listed.put(&[list], "").await;
+        failed(&outcome, message);
+        listed
+            .refuses_with(AlertDescription::CertificateRevoked)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn lists_of_none_of_the_cas_are_refused_as_a_mix_up() {
+    let (listed, _backend) = Listed::new().await;
+    let ca = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "Somebody else");
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let issuer = rcgen::Issuer::new(parameters, ca);
+    let foreign = empty_list(&issuer);
+    let outcome = listed.put(std::slice::from_ref(&foreign), "").await;
+    failed(&outcome, "no CRL is of a CA in tls.clients.ca");
+    listed.admits().await;
+    // Beside the CA's own it may be an intermediate's.
+    let own = list(&listed.proxy.credentials, -10, 1_000, &[]);
+    let outcome = listed.put(&[foreign, own], "").await;
+    assert!(matches!(
+        outcome,
+        Outcome::Done { .. } | Outcome::Unchanged { .. }
+    ));
+    listed.admits().await;
+}
+
+#[tokio::test]
+async fn a_ca_that_has_changed_its_key_has_a_list_for_each() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let key = rcgen::KeyPair::generate().unwrap();
+    let renewed = rcgen::Issuer::from_ca_cert_der(ours.ca.certificate(), key).unwrap();
+    let name = Identity::from_der(ours.ca.certificate()).unwrap();
+    let mut parameters = rcgen::CertificateParams::default();
+    let names = &mut parameters.distinguished_name;
+    *names = rcgen::DistinguishedName::new();
+    names.push(rcgen::DnType::CommonName, name.common_name.unwrap());
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = parameters.self_signed(renewed.key()).unwrap();
+    let old = list(ours, -10, 1_000, &[]);
+    let new = empty_list(&renewed);
+    let (old_pem, new_pem) = (ours.ca.certificate_pem().to_owned(), certificate.pem());
+    for pem in [[&*old_pem, &*new_pem], [&*new_pem, &*old_pem]] {
+        listed.proxy.folder.write("certs/ca.pem", pem.concat());
+        listed.put(&[new.clone(), old.clone()], "").await;
+        listed.admits().await;
+    }
+    let revoking = list(ours, -5, 1_000, &[&ours.client]);
+    listed.put(&[new, revoking], "").await;
+    listed
+        .refuses_with(AlertDescription::CertificateRevoked)
+        .await;
+}
