@@ -1,0 +1,156 @@
+//! The tools of `benches/compare/run`: an echo backend, a plain forwarder and the loads.
+//!
+//! Each is a subcommand, so that the script can put each on its own core. A load prints one line
+//! of JSON: what the proxy's process spent, by `/proc`, on each unit of work, and the latencies.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "the results are read from standard output"
+)]
+
+mod backend;
+mod client;
+mod echo;
+mod forward;
+mod handshake;
+mod histogram;
+mod idle;
+mod process;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use tokio::runtime::{Builder, LocalOptions};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Echo backend, plain forwarder and loads for benches/compare/run.
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Plain WebSocket echo server.
+    Backend { listen: SocketAddr },
+    /// Plain TCP forwarder with 8 KiB buffers: what any proxy has to pay at least.
+    Forward { listen: SocketAddr, to: SocketAddr },
+    /// Messages that come back.
+    Echo {
+        #[command(flatten)]
+        target: Target,
+        /// Octets of a message.
+        #[arg(long)]
+        size: usize,
+        /// Messages that each connection has under way.
+        #[arg(long)]
+        in_flight: usize,
+        #[arg(long)]
+        connections: usize,
+    },
+    /// Connect, open a WebSocket, close it, again and again.
+    Handshake {
+        #[command(flatten)]
+        target: Target,
+        /// Resume TLS sessions.
+        #[arg(long)]
+        resumed: bool,
+        /// Clients that do so at once.
+        #[arg(long, default_value_t = 4)]
+        connections: usize,
+    },
+    /// Memory of the proxy for each connection that stays open and silent.
+    Idle {
+        #[command(flatten)]
+        target: Target,
+        #[arg(long, default_value_t = 1000)]
+        connections: usize,
+    },
+    /// Memory that the proxy keeps after many connections came and went at once.
+    Storm {
+        #[command(flatten)]
+        target: Target,
+        #[arg(long, default_value_t = 2000)]
+        connections: usize,
+        /// Seconds after which memory is looked at again.
+        #[arg(long, default_value_t = 60)]
+        rest: u64,
+    },
+}
+
+/// What a load is aimed at.
+#[derive(Args)]
+struct Target {
+    /// Where the proxy listens.
+    #[arg(long)]
+    address: SocketAddr,
+    /// The proxy's process.
+    #[arg(long)]
+    pid: u32,
+    /// Folder with ca.pem, client.pem and client.key; without it, no TLS is spoken.
+    #[arg(long)]
+    credentials: Option<PathBuf>,
+    /// Seconds to measure.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+}
+
+impl Target {
+    fn duration(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse().tool) {
+        Ok(Some(result)) => {
+            println!("{result}");
+            ExitCode::SUCCESS
+        }
+        Ok(None) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{}", serde_json::json!({ "error": error.to_string() }));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(tool: Tool) -> Result<Option<Value>> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(async {
+        match tool {
+            Tool::Backend { listen } => backend::serve(listen).await.map(|()| None),
+            Tool::Forward { listen, to } => forward::serve(listen, to).await.map(|()| None),
+            Tool::Echo {
+                target,
+                size,
+                in_flight,
+                connections,
+            } => echo::run(&target, size, in_flight, connections)
+                .await
+                .map(Some),
+            Tool::Handshake {
+                target,
+                resumed,
+                connections,
+            } => handshake::run(&target, resumed, connections)
+                .await
+                .map(Some),
+            Tool::Idle {
+                target,
+                connections,
+            } => idle::slope(&target, connections).await.map(Some),
+            Tool::Storm {
+                target,
+                connections,
+                rest,
+            } => idle::storm(&target, connections, Duration::from_secs(rest))
+                .await
+                .map(Some),
+        }
+    })
+}

@@ -1,0 +1,139 @@
+//! The parts of which relaying consists: records, the conversation, and counting.
+
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a failure here is a failure of the bench"
+)]
+
+#[path = "support/peers.rs"]
+mod peers;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use peers::Peers;
+use prometheus::Registry;
+use std::{
+    hint::black_box,
+    io::Write,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tidegate::{
+    connection::relay::{Conversation, Output, Terms},
+    frame::{Header, Opcode, Rules},
+    observe::{BackendNames, Direction, Metrics, RouteNames},
+};
+
+const SIZES: [usize; 2] = [125, 16 << 10];
+const LIMIT: u64 = 16 << 20;
+
+fn records(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("session");
+    let mut spent = Duration::ZERO;
+    let (mut session, mut client) = Peers::new(false).handshake(&mut spent);
+    for size in SIZES {
+        let payload = vec![0x5a; size];
+        group.throughput(Throughput::Bytes(size as u64));
+        let mut out = Vec::new();
+        group.bench_function(BenchmarkId::new("encrypt", size), |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                session.encrypt(black_box(&payload), &mut out).unwrap();
+            });
+        });
+        let (mut plain, mut reply) = (Vec::new(), Vec::new());
+        group.bench_function(BenchmarkId::new("receive", size), |bencher| {
+            bencher.iter_custom(|count| {
+                let mut spent = Duration::ZERO;
+                for _ in 0..count {
+                    client.writer().write_all(&payload).unwrap();
+                    let mut wire = Vec::new();
+                    client.write_tls(&mut wire).unwrap();
+                    plain.clear();
+                    let started = Instant::now();
+                    session.receive(&mut wire, &mut plain, &mut reply).unwrap();
+                    spent += started.elapsed();
+                    assert_eq!(plain.len(), size);
+                }
+                spent
+            });
+        });
+    }
+    group.finish();
+}
+
+fn conversation(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("conversation");
+    for (count, size) in [(1, 125), (32, 125), (4, 16 << 10)] {
+        let now = tokio::time::Instant::now();
+        let mut conversation = Conversation::new(terms(), None, now);
+        let stream = frames(count, size);
+        let mut out = Output::default();
+        group.throughput(Throughput::Elements(count as u64));
+        let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.to_backend.clear();
+                conversation.receive(Direction::ToBackend, black_box(&stream), &mut out, now)
+            });
+        });
+        assert_eq!(out.to_backend, stream);
+    }
+    group.finish();
+}
+
+fn terms() -> Terms {
+    Terms {
+        client: Rules::for_client(LIMIT, LIMIT),
+        backend: Rules::for_server(LIMIT, LIMIT),
+        idle: Duration::from_mins(5),
+        ping: Duration::from_secs(30),
+        ping_mark: [0; 8],
+        mask: [0; 4],
+    }
+}
+
+fn frames(count: usize, size: usize) -> Vec<u8> {
+    let header = Header {
+        fin: true,
+        reserved: 0,
+        opcode: Opcode::Binary,
+        mask: Some([0x37, 0xfa, 0x21, 0x3d]),
+        length: size as u64,
+    };
+    [header.encode().as_slice(), &vec![0x5a; size]]
+        .concat()
+        .repeat(count)
+}
+
+fn counting(criterion: &mut Criterion) {
+    let metrics = Metrics::register(&Registry::new(), &["public".to_owned()], Arc::default());
+    let metrics = metrics.unwrap();
+    let servers = ["ws://127.0.0.1:9001".to_owned()];
+    let names: Vec<_> = (0..10).map(|number| format!("route-{number}")).collect();
+    let routes: Vec<_> = names
+        .iter()
+        .map(|route| RouteNames {
+            route,
+            backend: "echo",
+        })
+        .collect();
+    let backend = BackendNames {
+        backend: "echo",
+        servers: &servers,
+    };
+    metrics.set_routes(&routes, &[backend]);
+    let counts = metrics.route("route-0").unwrap().worker(0);
+    criterion.bench_function("metrics/count a message", |bencher| {
+        bencher.iter(|| {
+            counts.frames(Direction::ToBackend, 2, 1);
+            counts.bytes(Direction::ToBackend, black_box(131));
+        });
+    });
+    criterion.bench_function("metrics/scrape 10 routes", |bencher| {
+        bencher.iter(|| metrics.text().unwrap().len());
+    });
+}
+
+criterion_group!(benches, records, conversation, counting);
+criterion_main!(benches);

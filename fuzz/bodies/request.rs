@@ -1,0 +1,70 @@
+//! Request heads: whatever the octets, no panic, and the promises below.
+
+use tidegate::policy::{
+    path::path_is_plain,
+    request::{HeadScanner, MAX_HEAD, RequestHead, SET_BY_PROXY, forwarded_fields},
+    route::Host,
+};
+
+pub(crate) fn run(received: &[u8]) {
+    let whole = RequestHead::parse(received);
+    let length = whole
+        .as_ref()
+        .map(|judged| judged.as_ref().map(|(_, length)| *length));
+    assert_pieces_agree(received, length.as_ref());
+    match whole {
+        Some(Ok((head, length))) => assert_good(received, &head, length),
+        Some(Err(error)) => assert!(
+            error
+                .detail()
+                .bytes()
+                .all(|octet| !octet.is_ascii_control())
+        ),
+        None => assert!(received.len() < MAX_HEAD),
+    }
+}
+
+/// Octet by octet, the same end or the same fault is found as at once.
+fn assert_pieces_agree<E: PartialEq + std::fmt::Debug>(
+    received: &[u8],
+    whole: Option<&Result<usize, E>>,
+) {
+    let mut scanner = HeadScanner::default();
+    let found = (0..=received.len()).find_map(|length| scanner.find_end(&received[..length]));
+    match (found, whole) {
+        (Some(Ok(end)), Some(Ok(length))) => assert_eq!(end, *length),
+        (Some(_), Some(Err(_))) | (None, None) => {}
+        (found, whole) => panic!("{found:?} in pieces, {whole:?} at once"),
+    }
+}
+
+fn assert_good(received: &[u8], head: &RequestHead<'_>, length: usize) {
+    assert!(length <= MAX_HEAD);
+    assert!(received[..length].ends_with(b"\r\n\r\n"));
+    assert!(path_is_plain(head.path()));
+    assert!(head.path_and_query().starts_with(head.path()));
+    assert_eq!(
+        Host::from_authority(head.host_field()).as_ref(),
+        Ok(head.host())
+    );
+    assert_eq!(
+        Host::from_authority(head.host().as_str()).as_ref(),
+        Ok(head.host())
+    );
+    assert_eq!(head.values("Host").count(), 1);
+    assert_eq!(head.values("Transfer-Encoding").count(), 0);
+    for field in forwarded_fields(head) {
+        let name = field.name.to_ascii_lowercase().replace('_', "-");
+        assert!(!SET_BY_PROXY.contains(&name.as_str()), "{name}");
+        assert!(!matches!(
+            name.as_str(),
+            "connection" | "upgrade" | "content-length"
+        ));
+        assert!(
+            !field
+                .value
+                .iter()
+                .any(|octet| matches!(octet, b'\r' | b'\n' | 0))
+        );
+    }
+}
