@@ -1,0 +1,2 @@
+export { IntegrityError } from "./errors.js";
+export { SealedWebSocket } from "./sealed-websocket.js";
