@@ -46,7 +46,10 @@ use handshake::Failed;
 use listen::{Admission, Listener};
 use snapshot::{Route, Snapshot};
 use std::{fmt::Display, net::SocketAddr, rc::Rc, sync::Arc};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use upgrade::Request;
 
 /// A connection on its way to become a socket.
@@ -195,7 +198,6 @@ async fn switch(
 ) -> Result<(Switched, Option<Agreement>, Option<Seat>), Refusal> {
     route::admit(&visit.snapshot, visit.listener.index, route, client, head)?;
     let seat = visit.seat(client)?;
-    let buffers = &visit.worker.buffers;
     let negotiated = seal::negotiate(visit, &mut stream.session, route, head)?;
     match dial::dial(visit, route, client, head, &negotiated).await? {
         Answer::Switched(mut switched) => {
@@ -204,20 +206,28 @@ async fn switch(
             if let Some(nonce) = agreement.as_ref().and_then(Agreement::first_message) {
                 relay::push_text(&nonce, &mut response);
             }
-            let written = stream.write(&response, buffers).await;
-            written.map_err(|error| Refusal::new(Ending::RequestGone, error))?;
+            answer(visit, stream, &response).await?;
             Ok((switched, agreement, seat))
         }
         Answer::Declined { head, content } => {
             let response = towards_backend::declining_response(&head, &content);
             let status = head.status;
-            let written = stream.write(&response, buffers).await;
-            written.map_err(|error| Refusal::new(Ending::RequestGone, error))?;
+            answer(visit, stream, &response).await?;
             Err(Refusal::new(
                 Ending::BackendDeclined,
                 format!("the backend answered {status}"),
             ))
         }
+    }
+}
+
+/// Sends an answer whole; a client that does not take it within `timeouts.write` is given up.
+async fn answer(visit: &Visit, stream: &mut TlsStream, octets: &[u8]) -> Result<(), Refusal> {
+    let write = stream.write(octets, &visit.worker.buffers);
+    let gone = |error: &dyn Display| Refusal::new(Ending::RequestGone, error);
+    match timeout(visit.snapshot.timeouts.write, write).await {
+        Ok(written) => written.map_err(|error| gone(&error)),
+        Err(_) => Err(gone(&"it did not take the answer within timeouts.write")),
     }
 }
 
@@ -268,7 +278,7 @@ async fn refuse(
         let deadline = visit.snapshot.timeouts.upgrade;
         let write = stream.write(response.as_bytes(), &visit.worker.buffers);
         // A client that does not take its refusal is gone either way.
-        let _ = tokio::time::timeout(deadline, write).await;
+        let _ = timeout(deadline, write).await;
     }
     stream.close().await;
 }
