@@ -428,7 +428,8 @@ async def test_a_page_in_chromium_converses_and_refuses_a_forged_message(sealed,
     command = [
         *("node", "test/browser/run.js", "--url", f"wss://localhost:{sealed.browser_port}/"),
         *("--ca", credentials.chain("root"), "--screenshot", picture, "--kid", key["kid"]),
-        *(["--secret", key["secret"]] if kind == "secret" else ["--public", key["publicKey"]]),
+        # Base64url may begin with a hyphen: only "--name=value" takes such a value for one.
+        f"--secret={key['secret']}" if kind == "secret" else f"--public={key['publicKey']}",
     ]
     environment = {**os.environ, "CHROMIUM": chromium, "PYTHON": sys.executable}
     async with sealed.backend():

@@ -1,7 +1,7 @@
 // Runs page.html in headless Chromium: it sends, receives, and must refuse a forged message.
 //
 //   node test/browser/run.js [--url wss://… --ca FILE [--cert FILE --key FILE]]
-//                            [--kid ID --secret BASE64URL | --kid ID --public BASE64URL] [--subprotocol NAME]
+//                            [--kid ID --secret=BASE64URL | --kid ID --public=BASE64URL] [--subprotocol NAME]
 //                            [--screenshot FILE]
 //
 // Without --url it starts the reference peer and uses the vectors' keys. With it, the server there must echo;
