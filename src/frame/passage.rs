@@ -50,6 +50,7 @@ impl Passage {
     ) -> Result<(usize, Option<ControlFrame>), Violation> {
         let mut run = Run::new(input);
         loop {
+            run.take(self.scanner.whole_messages(run.rest(), counts));
             match self.scanner.step(run.rest()) {
                 Ok((size, Step::Header(header))) => {
                     counts.frame(header.opcode);

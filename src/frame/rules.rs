@@ -2,6 +2,10 @@
 
 use super::{Header, Opcode, Violation};
 
+/// First octets of a message in one frame, without reserved bits.
+const FINAL_TEXT: u8 = 0x81;
+const FINAL_BINARY: u8 = 0x82;
+
 /// The rules for the frames of one direction of one connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -87,5 +91,33 @@ impl Rules {
         } else {
             Ok(message)
         }
+    }
+
+    /// A message in one frame that is whole and breaks no rule, at the start of `input`: its
+    /// opcode, the octets of its payload, and what follows it. `None` tells nothing but that it
+    /// takes a closer look.
+    #[inline]
+    pub(super) fn whole_message<'a>(&self, input: &'a [u8]) -> Option<(Opcode, usize, &'a [u8])> {
+        let (&[first, second], rest) = input.split_first_chunk()?;
+        let opcode = match first & !self.reserved_bits {
+            FINAL_TEXT => Opcode::Text,
+            FINAL_BINARY => Opcode::Binary,
+            _ => return None,
+        };
+        let (length, rest) = match second & 0x7f {
+            short @ ..126 => (usize::from(short), rest),
+            126 => {
+                let (octets, rest) = rest.split_first_chunk()?;
+                // RFC 6455 section 5.2: in as few octets as it needs.
+                let length = usize::from(u16::from_be_bytes(*octets));
+                (length >= 126).then_some((length, rest))?
+            }
+            _ => return None,
+        };
+        let masked = Header::masked(second);
+        let behind = rest.get(length + if masked { 4 } else { 0 }..)?;
+        let data = (length as u64).saturating_sub(self.trailer);
+        let good = masked == self.masked && data <= self.frame_limit.min(self.message_limit);
+        good.then_some((opcode, length, behind))
     }
 }

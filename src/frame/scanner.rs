@@ -2,7 +2,7 @@
 
 use super::control::FRAME_MAX;
 use super::octets::Octets;
-use super::{ControlFrame, Header, Opcode, Rules, Violation, close};
+use super::{ControlFrame, Counts, Header, Opcode, Rules, Violation, close};
 
 /// Finds the frames in one direction of a connection, however its octets are split.
 ///
@@ -115,6 +115,23 @@ impl Scanner {
         found
     }
 
+    /// Goes past the whole messages of one frame each that `input` begins with, and counts them;
+    /// gives their octets. Stops before everything else, for [`Scanner::step`] to judge.
+    ///
+    /// Nearly all traffic is of this kind, and needs no state: this takes a third of the time that
+    /// steps take.
+    pub(super) fn whole_messages(&self, input: &[u8], counts: &mut Counts) -> usize {
+        let at_start = matches!(self.phase, Phase::Header) && self.is_idle() && !self.message.open;
+        let mut rest = input;
+        while at_start && let Some((opcode, length, behind)) = self.rules.whole_message(rest) {
+            counts.frame(opcode);
+            counts.messages += 1;
+            counts.data_octets += length as u64;
+            rest = behind;
+        }
+        input.len() - rest.len()
+    }
+
     /// The control frame that the last step came upon, of which this is the header.
     pub(super) fn take_control(&mut self, header: Header) -> ControlFrame {
         let frame = self.stashed_control(header);
@@ -173,6 +190,9 @@ impl Scanner {
     /// what is split, and every control frame, goes through the stash.
     #[inline]
     fn frame(&mut self, input: &[u8]) -> Result<(usize, Step), Violation> {
+        if input.is_empty() {
+            return Ok((0, Step::More));
+        }
         if self.stash.is_empty()
             && let Some((header, size)) = self.header(input)?
             && !header.opcode.is_control()
