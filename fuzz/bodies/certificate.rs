@@ -2,7 +2,7 @@
 
 use tidegate::policy::{
     fields,
-    identity::{DISPLAY_LIMIT, Identity, earliest_not_after},
+    identity::{DISPLAY_LIMIT, Identity, common_validity},
 };
 
 pub(crate) fn run(der: &[u8]) {
@@ -12,7 +12,9 @@ pub(crate) fn run(der: &[u8]) {
     let name = identity.display_name();
     assert!(name.chars().count() <= DISPLAY_LIMIT);
     assert!(!name.chars().any(char::is_control));
-    assert_eq!(earliest_not_after([der]), Ok(Some(identity.not_after)));
+    let validity = common_validity([der]);
+    let not_after = validity.map(|common| common.map(|common| *common.end()));
+    assert_eq!(not_after, Ok(Some(identity.not_after)));
 
     let forwarded =
         fields::forwarded_client_cert(&identity, identity.uris.first().map(String::as_str));

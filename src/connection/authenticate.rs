@@ -9,13 +9,12 @@ use super::{Refusal, Visit};
 use crate::{
     ending::Ending,
     policy::{
-        identity::{Identity, IdentityError, earliest_not_after},
+        identity::{Identity, IdentityError, common_validity},
         judgement::Standing,
     },
-    tls::session::Session,
+    tls::{session::Session, verified::chain_digest},
 };
 use rustls::pki_types::CertificateDer;
-use sha2::{Digest, Sha256};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -82,9 +81,10 @@ impl Client {
     /// A client with this chain, leaf first, taken as trusted.
     pub fn read(chain: &[CertificateDer<'static>]) -> Result<Self, IdentityError> {
         let leaf = chain.first().ok_or(IdentityError::Malformed)?;
+        let validity = common_validity(chain.iter().map(AsRef::as_ref))?;
         Ok(Self {
             identity: Some(Arc::new(Identity::from_der(leaf)?)),
-            not_after: earliest_not_after(chain.iter().map(AsRef::as_ref))?,
+            not_after: validity.map(|common| *common.end()),
             chain: chain.into(),
             standing: Standing::Trusted,
         })
@@ -99,7 +99,7 @@ impl Client {
 impl KnownClients {
     /// Who shows a chain, which is not empty; as trusted as whoever asks has found.
     fn client(&self, chain: &[CertificateDer<'static>]) -> Result<Client, IdentityError> {
-        let digest = digest(chain);
+        let digest = chain_digest(chain);
         let mut known = self.0.borrow_mut();
         if let Some(client) = known.get(&digest).and_then(Known::client) {
             return Ok(client);
@@ -131,16 +131,6 @@ impl Known {
             standing: Standing::Trusted,
         })
     }
-}
-
-/// Lengths go along, so that no two chains are the same octets.
-fn digest(chain: &[CertificateDer<'static>]) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for certificate in chain {
-        digest.update(certificate.len().to_be_bytes());
-        digest.update(certificate);
-    }
-    digest.finalize().into()
 }
 
 /// Seconds since 1970 by the system's clock.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here verifies a signature: a certificate comes in after the TLS handshake has done that.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, ops::RangeInclusive};
 
 use sha2::{Digest, Sha256};
 use x509_parser::{
@@ -129,19 +129,22 @@ impl fmt::Display for Identity {
     }
 }
 
-/// The moment at which the first certificate of a chain expires, in seconds since 1970;
-/// `None` for an empty chain.
-pub fn earliest_not_after<'a>(
+/// When all certificates of a chain are valid, in seconds since 1970: from the last `notBefore`
+/// to the first `notAfter`, both included (RFC 5280 section 4.1.2.5). `None` for an empty chain.
+pub fn common_validity<'a>(
     chain: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Option<i64>, IdentityError> {
-    chain
-        .into_iter()
-        .try_fold(None, |earliest: Option<i64>, der| {
-            let not_after = parse(der, false)?.validity().not_after.timestamp();
-            Ok(Some(
-                earliest.map_or(not_after, |known| known.min(not_after)),
-            ))
-        })
+) -> Result<Option<RangeInclusive<i64>>, IdentityError> {
+    let mut common: Option<RangeInclusive<i64>> = None;
+    for der in chain {
+        let certificate = parse(der, false)?;
+        let own = certificate.validity();
+        let (from, to) = (own.not_before.timestamp(), own.not_after.timestamp());
+        common = Some(match common {
+            Some(others) => from.max(*others.start())..=to.min(*others.end()),
+            None => from..=to,
+        });
+    }
+    Ok(common)
 }
 
 impl Fingerprint {

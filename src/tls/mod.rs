@@ -15,6 +15,7 @@ pub mod session;
 pub mod stream;
 pub mod tickets;
 pub mod trust;
+pub mod verified;
 mod verifier;
 
 /// The `[tls]` table, checked; paths are absolute or relative to the working directory.

@@ -43,6 +43,8 @@ pub(super) struct RevocationList {
     pub(super) der: CertificateRevocationListDer<'static>,
     /// The place of the trusted CA that signed it; `None`: an intermediate's.
     pub(super) authority: Option<usize>,
+    /// When it runs out, in seconds since 1970.
+    pub(super) next_update: Option<i64>,
     this_update: i64,
     /// The CRL number (RFC 5280 section 5.2.3) without leading zeros, its length first.
     number: (usize, Vec<u8>),
@@ -103,6 +105,7 @@ fn load_file(
             issuers.vouch(path, &list, findings)?,
         );
         note_expiry(path, &list, expired, issuers.now, findings);
+        let next_update = list.next_update().map(|time| time.timestamp());
         let number = match list.crl_number() {
             Some(number) => number.to_bytes_be(),
             None => Vec::new(),
@@ -111,6 +114,7 @@ fn load_file(
         found.push(RevocationList {
             der,
             authority,
+            next_update,
             this_update,
             number,
         });

@@ -5,7 +5,12 @@
 //! one key against the clients of the other. So such CAs are kept apart: a chain is good if one
 //! set says so and none says that it is revoked.
 
-use super::{ClientTrust, CrlPolicy, revocation::RevocationList, trust::standing_of};
+use super::{
+    ClientTrust, CrlPolicy,
+    revocation::RevocationList,
+    trust::standing_of,
+    verified::{Chain, VerifiedChains},
+};
 use crate::policy::judgement::Standing;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
@@ -25,6 +30,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 pub(super) struct Verifier {
     first: Arc<dyn ClientCertVerifier>,
     others: Arc<[Arc<dyn ClientCertVerifier>]>,
+    verified: Arc<VerifiedChains>,
     mandatory: bool,
 }
 
@@ -62,6 +68,7 @@ impl Verifier {
         Ok(Self {
             first,
             others: verifiers.collect::<Result<_, _>>()?,
+            verified: Arc::new(VerifiedChains::new(lists_until(clients, lists))),
             mandatory: true,
         })
     }
@@ -73,6 +80,31 @@ impl Verifier {
             ..self.clone()
         }
     }
+
+    /// Asks every set.
+    fn ask(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Verified {
+        let said = self.first.verify_client_cert(leaf, rest, now);
+        self.others.iter().fold(said, |said, set| {
+            let other = set.verify_client_cert(leaf, rest, now);
+            if weight(&other) > weight(&said) {
+                other
+            } else {
+                said
+            }
+        })
+    }
+}
+
+/// When the first list runs out, where clients are refused then; in seconds since 1970.
+fn lists_until(clients: &ClientTrust, lists: &[RevocationList]) -> Option<i64> {
+    let refused = clients.crl_expired == CrlPolicy::Refuse;
+    let ends = lists.iter().filter_map(|list| list.next_update);
+    ends.min().filter(|_| refused)
 }
 
 /// The set of each CA: the first key of a name is in the first set, the second in the second.
@@ -146,15 +178,16 @@ impl ClientCertVerifier for Verifier {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Verified {
-        let said = self.first.verify_client_cert(leaf, rest, now);
-        self.others.iter().fold(said, |said, set| {
-            let other = set.verify_client_cert(leaf, rest, now);
-            if weight(&other) > weight(&said) {
-                other
-            } else {
-                said
-            }
-        })
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let chain = Chain::new(leaf, rest);
+        if self.verified.trusts(&chain, seconds) {
+            return Ok(ClientCertVerified::assertion());
+        }
+        let verified = self.ask(leaf, rest, now);
+        if verified.is_ok() {
+            self.verified.keep(&chain, seconds);
+        }
+        verified
     }
 
     fn verify_tls12_signature(
