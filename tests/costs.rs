@@ -34,7 +34,10 @@ use tidegate::{
     app::{App, Control},
     connection::relay::Relay,
 };
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, LocalOptions},
+};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -54,6 +57,9 @@ const ALLOCATIONS_PER_MESSAGE: f64 = 2.02;
 /// System calls for such a message, if nothing else happens at the time: for each direction, one
 /// that waits, one that reads and one that writes. Some more for the sweep over deadlines.
 const SYSTEM_CALLS_PER_MESSAGE: f64 = 6.5;
+/// System calls for a socket from accept to close, waiting aside: 30, and one or two more where the
+/// request comes after the last flight of the handshake, and a sweep.
+const SYSTEM_CALLS_PER_SOCKET: f64 = 34.0;
 /// Octets that a silent connection holds, as the allocator was asked for them.
 const OCTETS_PER_CONNECTION: f64 = 6.0 * 1024.0;
 /// Octets of the relay's future.
@@ -129,7 +135,7 @@ fn a_message_costs_six_system_calls() {
         let message = Message::new(125);
         let mut socket = connector.open().await.unwrap();
         exchange(&mut socket, &message, 50).await;
-        let Some(tracer) = Tracer::attach(proxy.process.id()) else {
+        let Some(tracer) = Tracer::attach(proxy.process.id(), "all") else {
             return println!("skipped: strace is not there, or may not trace");
         };
         exchange(&mut socket, &message, 500).await;
@@ -137,6 +143,27 @@ fn a_message_costs_six_system_calls() {
         println!("{each:.2} system calls for each message");
         assert!(each <= SYSTEM_CALLS_PER_MESSAGE, "{each:.2}");
     });
+}
+
+#[test]
+fn a_socket_costs_few_system_calls_to_open_and_close() {
+    with_proxy(async |proxy, connector| {
+        open_and_close(connector, 5).await;
+        // How often the proxy waits depends on how much happens at once.
+        let Some(tracer) = Tracer::attach(proxy.process.id(), "!epoll_wait") else {
+            return println!("skipped: strace is not there, or may not trace");
+        };
+        open_and_close(connector, 50).await;
+        let each = tracer.calls() / 50.0;
+        println!("{each:.2} system calls for each socket");
+        assert!(each <= SYSTEM_CALLS_PER_SOCKET, "{each:.2}");
+    });
+}
+
+async fn open_and_close(connector: &Connector, count: usize) {
+    for _ in 0..count {
+        connector.open().await.unwrap().close().await.unwrap();
+    }
 }
 
 async fn exchange(socket: &mut Socket, message: &Message, count: usize) {
@@ -149,9 +176,9 @@ async fn exchange(socket: &mut Socket, message: &Message, count: usize) {
 fn with_proxy(test: impl AsyncFnOnce(&mut Proxy, &Connector)) {
     local(async {
         let folder = std::env::temp_dir().join(format!("tidegate-costs-{:?}", thread_name()));
-        let backend = free_address();
-        tokio::task::spawn_local(async move { backend::serve(backend).await.unwrap() });
-        let mut proxy = Proxy::start(&folder, backend);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut proxy = Proxy::start(&folder, listener.local_addr().unwrap());
+        tokio::task::spawn_local(async move { backend::serve(listener).await.unwrap() });
         let target = Target {
             address: proxy.address,
             credentials: Some(folder.join("certs")),
@@ -173,11 +200,6 @@ fn local(future: impl Future<Output = ()>) {
     let runtime = runtime.enable_all().build_local(LocalOptions::default());
     let runtime = runtime.unwrap();
     runtime.block_on(future);
-}
-
-fn free_address() -> SocketAddr {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    probe.local_addr().unwrap()
 }
 
 impl Proxy {
@@ -241,9 +263,11 @@ impl Drop for Proxy {
 struct Tracer(Child);
 
 impl Tracer {
-    fn attach(process: u32) -> Option<Self> {
+    /// `calls` are those to count, as strace's `-e trace` takes them.
+    fn attach(process: u32, calls: &str) -> Option<Self> {
         let mut strace = Command::new("strace")
             .args(["-f", "-c", "-U", "calls", "-p", &process.to_string()])
+            .args(["-e", &format!("trace={calls}")])
             .stderr(Stdio::piped())
             .spawn()
             .ok()?;

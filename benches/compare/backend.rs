@@ -1,7 +1,7 @@
 //! A WebSocket server without TLS that sends every message back.
 
 use crate::Result;
-use std::{io, net::SocketAddr};
+use std::io;
 use tidegate::{
     frame::{ControlFrame, Header, Opcode, mask},
     policy::handshake::accept_for,
@@ -14,8 +14,7 @@ use tokio::{
 const READ: usize = 256 * 1024;
 const KEY: &str = "sec-websocket-key:";
 
-pub(crate) async fn serve(listen: SocketAddr) -> Result<()> {
-    let listener = TcpListener::bind(listen).await?;
+pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     loop {
         let (tcp, _) = listener.accept().await?;
         tokio::task::spawn_local(async move {

@@ -20,7 +20,10 @@ mod process;
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
 use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, LocalOptions},
+};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -123,7 +126,9 @@ fn run(tool: Tool) -> Result<Option<Value>> {
         .build_local(LocalOptions::default())?;
     runtime.block_on(async {
         match tool {
-            Tool::Backend { listen } => backend::serve(listen).await.map(|()| None),
+            Tool::Backend { listen } => backend::serve(TcpListener::bind(listen).await?)
+                .await
+                .map(|()| None),
             Tool::Forward { listen, to } => forward::serve(listen, to).await.map(|()| None),
             Tool::Echo {
                 target,

@@ -11,7 +11,7 @@ use crate::{
     observe::{ConnectionGuard, ListenerMetrics},
 };
 use aws_lc_rs::rand;
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -62,6 +62,10 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::Tcp
 fn bind_shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket(address)?;
     socket.set_reuse_port(true)?;
+    // Accepted connections inherit both.
+    socket.set_tcp_keepalive(&keep_alive())?;
+    // Without it, each small frame would wait for the ACK of the one before.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -116,9 +120,6 @@ fn admit(
         snapshot,
     };
     if let Some(held) = worker.shared.open.take(visit.snapshot.limits.connections) {
-        // Without it, each small frame would wait for the ACK of the one before.
-        let _ = tcp.set_nodelay(true);
-        let _ = keep_alive(&tcp);
         workers::spawn_connection(serve(visit, Admission { held, guard }, tcp, handshake));
     } else {
         listener.metrics.refused(Ending::ConnectionLimit);
@@ -127,11 +128,10 @@ fn admit(
 }
 
 /// The system notices peers that vanished even where the proxy does not ping.
-fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
-    let probes = TcpKeepalive::new()
+fn keep_alive() -> TcpKeepalive {
+    TcpKeepalive::new()
         .with_time(Duration::from_mins(1))
-        .with_interval(Duration::from_secs(15));
-    SockRef::from(tcp).set_tcp_keepalive(&probes)
+        .with_interval(Duration::from_secs(15))
 }
 
 /// 64 random bits: unique enough over restarts and a fleet, and short in a log.
@@ -167,5 +167,27 @@ impl Backoff {
         }
         self.delay = Some(delay);
         sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+
+    #[test]
+    fn accepted_connections_send_at_once_and_are_probed_by_the_system() {
+        let listeners = bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        listeners[0].set_nonblocking(false).unwrap();
+        let (accepted, _) = listeners[0].accept().unwrap();
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap());
+        assert!(accepted.keepalive().unwrap());
+        assert_eq!(
+            accepted.tcp_keepalive_time().unwrap(),
+            Duration::from_mins(1)
+        );
     }
 }

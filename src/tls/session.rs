@@ -68,7 +68,7 @@ impl Session {
     /// session was not made to export. Can be taken once.
     pub fn take_exporter(&mut self) -> Option<Zeroizing<[u8; 32]>> {
         let secret = self.exporter.take()?;
-        let tls13 = self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        let tls13 = self.is_open_as_tls13();
         let suite = self
             .connection
             .negotiated_cipher_suite()
@@ -79,6 +79,13 @@ impl Session {
     /// Whether the handshake still goes on.
     pub fn is_handshaking(&self) -> bool {
         self.connection.is_handshaking()
+    }
+
+    /// Whether a handshake of TLS 1.3 is finished: all that it still sends are tickets (RFC 8446
+    /// section 4.6.1), which no client waits for.
+    pub fn is_open_as_tls13(&self) -> bool {
+        let version = self.connection.protocol_version();
+        !self.is_handshaking() && version == Some(ProtocolVersion::TLSv1_3)
     }
 
     /// The client's chain, leaf first; empty where it sent none.

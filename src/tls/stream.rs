@@ -22,6 +22,8 @@ pub struct TlsStream {
     pub tcp: TcpStream,
     /// The session.
     pub session: Session,
+    /// A ticket that leaves together with the first answer.
+    ticket: Vec<u8>,
 }
 
 /// Why reading or writing failed.
@@ -45,6 +47,7 @@ impl TlsStream {
         Ok(Self {
             tcp,
             session: Session::new(config, exports)?,
+            ticket: Vec::new(),
         })
     }
 
@@ -71,7 +74,13 @@ impl TlsStream {
             let Some((reply, result)) = step? else {
                 continue;
             };
-            self.tcp.write_all(&reply).await?;
+            let open = matches!(result, Ok(Received::Open)) && self.session.is_open_as_tls13();
+            if open && !plain.is_empty() {
+                // The request is there already: its answer takes the ticket along.
+                self.ticket = reply;
+            } else {
+                self.tcp.write_all(&reply).await?;
+            }
             // A close_notify right behind a finished handshake is for the next stage to find.
             if result? == Received::Closed && self.session.is_handshaking() {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -119,11 +128,14 @@ impl TlsStream {
         let before = plain.len();
         loop {
             self.tcp.readable().await?;
-            let Some((reply, result)) = self.step(None, plain, buffers)? else {
+            let Some((mut reply, result)) = self.step(None, plain, buffers)? else {
                 continue;
             };
             if !reply.is_empty() {
-                self.tcp.write_all(&reply).await?;
+                // Records leave in the order of their making.
+                let mut records = std::mem::take(&mut self.ticket);
+                records.append(&mut reply);
+                self.tcp.write_all(&records).await?;
             }
             if result? == Received::Closed {
                 return Ok(Received::Closed);
@@ -137,6 +149,7 @@ impl TlsStream {
     /// Sends application data whole.
     pub async fn write(&mut self, plain: &[u8], buffers: &Buffers) -> Result<(), StreamError> {
         let mut records = buffers.gather();
+        records.append(&mut self.ticket);
         self.session.encrypt(plain, &mut records)?;
         self.tcp.write_all(&records).await?;
         Ok(())
@@ -145,7 +158,7 @@ impl TlsStream {
     /// Ends the connection so that the peer can read all that was sent: `close_notify`, FIN, then
     /// a moment in which what it still sends is thrown away.
     pub async fn close(mut self) {
-        let mut notify = Vec::new();
+        let mut notify = std::mem::take(&mut self.ticket);
         if self.session.close_notify(&mut notify).is_ok() && !notify.is_empty() {
             let deadline = Instant::now() + LINGER;
             let _ = timeout_at(deadline, self.tcp.write_all(&notify)).await;

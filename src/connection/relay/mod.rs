@@ -109,7 +109,7 @@ pub struct Finished {
 impl Relay {
     /// A relay that has not read anything yet.
     pub fn new(start: Start) -> Self {
-        let TlsStream { tcp, session } = start.client;
+        let TlsStream { tcp, session, .. } = start.client;
         let sealed = start
             .sealed
             .as_ref()
@@ -142,10 +142,11 @@ impl Relay {
             self.order(ending, cx, now);
         }
         self.flush(cx, now);
+        let (mut client, mut backend) = (true, true);
         for _ in 0..READS_A_TURN {
-            let from_client = self.read_client(cx, now);
-            let from_backend = self.read_backend(cx, now);
-            if !from_client && !from_backend {
+            client = client && self.read_client(cx, now);
+            backend = backend && self.read_backend(cx, now);
+            if !client && !backend {
                 return self.watch_deadlines(cx, now);
             }
         }
@@ -174,7 +175,8 @@ impl Relay {
 
     fn decrypt(&mut self, records: &mut [u8], cx: &mut Context<'_>, now: Instant) {
         let mut plain = self.buffers.gather();
-        let mut reply = self.buffers.gather();
+        // Nearly always nothing: an empty vector costs nothing.
+        let mut reply = Vec::new();
         let result = self.session.receive(records, &mut plain, &mut reply);
         // First what TLS itself has to answer: records leave in the order of their making.
         self.send_to_client(&reply, cx, now);
@@ -268,6 +270,8 @@ impl Relay {
         if !to_client.is_empty() {
             let mut records = self.buffers.gather();
             if self.session.encrypt(&to_client, &mut records).is_ok() {
+                // Right behind a Close: one write for both.
+                self.append_close_notify(&mut records);
                 self.send_to_client(&records, cx, now);
             } else {
                 self.conversation
@@ -275,6 +279,16 @@ impl Relay {
             }
         }
         self.finish(cx, now);
+    }
+
+    /// Appends `close_notify`, once, where nothing more will follow.
+    fn append_close_notify(&mut self, records: &mut Vec<u8>) {
+        if self.conversation.client_output_finished()
+            && !std::mem::replace(&mut self.close_notify_sent, true)
+        {
+            // A session that cannot say goodbye is broken: FIN says it alone.
+            let _ = self.session.close_notify(records);
+        }
     }
 
     fn send_to_client(&mut self, records: &[u8], cx: &mut Context<'_>, now: Instant) {
@@ -310,12 +324,9 @@ impl Relay {
     /// Ends the outgoing halves that have nothing more to carry.
     fn finish(&mut self, cx: &mut Context<'_>, now: Instant) {
         if self.conversation.client_output_finished() {
-            if !std::mem::replace(&mut self.close_notify_sent, true) {
-                let mut notify = Vec::new();
-                // A session that cannot say goodbye is broken: FIN says it alone.
-                let _ = self.session.close_notify(&mut notify);
-                self.send_to_client(&notify, cx, now);
-            }
+            let mut notify = Vec::new();
+            self.append_close_notify(&mut notify);
+            self.send_to_client(&notify, cx, now);
             self.to_client.finish(&mut self.client, cx);
         }
         if self.conversation.backend_output_finished() {
