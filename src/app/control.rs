@@ -137,10 +137,11 @@ impl Running {
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         expiry.tick().await;
         loop {
+            let watch = self.reloader.settings().server.watch;
             let event = tokio::select! {
                 Some(request) = requests.recv() => Event::Request(request),
                 event = next_signal(signals.as_mut()) => event,
-                _ = self.watcher.changed() => Event::Reload(Trigger::File),
+                _ = self.watcher.changed(), if watch => Event::Reload(Trigger::File),
                 cut = &mut draining => Event::Drained(cut),
                 () = self.reloader.close_due() => continue,
                 _ = expiry.tick() => Event::Expiry,

@@ -80,6 +80,46 @@ async fn a_preview_changes_nothing_and_the_watcher_still_notices_the_file() {
 }
 
 #[tokio::test]
+async fn without_watch_a_changed_file_waits_for_a_reload_and_previews_tell_of_it() {
+    let backend = Backend::echo().await;
+    let watched = Config::to(&backend);
+    let config = watched.clone().set("server", "watch = false");
+    let (proxy, other) = (Proxy::start(config.clone()), Proxy::start(watched.clone()));
+    let smaller = |config: &Config| config.clone().set("limits", "message = '1KiB'").text();
+    proxy.folder.write("proxy.toml", smaller(&config));
+    // By the time that a proxy has noticed what was written later, this one has not.
+    other.folder.write("proxy.toml", smaller(&watched));
+    file_reloads(&other, 1.0).await;
+    for _ in 0..2 {
+        let Outcome::Done { changes, .. } = preview(&proxy).await else {
+            panic!("the preview tells of no change");
+        };
+        let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+        assert!(
+            changes.contains(&"limits changed".to_owned()),
+            "{changes:?}"
+        );
+    }
+    assert_eq!(proxy.shared.snapshot.load().generation, 1);
+    proxy.reload().await;
+    assert_eq!(proxy.shared.snapshot.load().limits.message, 1024);
+    assert!(reloads(&proxy, "file", "ok").abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn watch_itself_is_reloaded() {
+    let backend = Backend::echo().await;
+    let config = Config::to(&backend).set("server", "watch = false");
+    let proxy = Proxy::start(config.clone());
+    let config = config.set("server", "watch = true");
+    proxy.apply(&config).await;
+    let config = config.set("limits", "message = '1KiB'");
+    proxy.folder.write("proxy.toml", config.text());
+    file_reloads(&proxy, 1.0).await;
+    assert_eq!(proxy.shared.snapshot.load().limits.message, 1024);
+}
+
+#[tokio::test]
 async fn a_preview_of_a_broken_file_tells_its_problems_and_counts_none() {
     let backend = Backend::echo().await;
     let proxy = Proxy::start(Config::to(&backend));

@@ -15,6 +15,7 @@ pub(in crate::config) struct ServerDraft {
     workers: Option<Placed<usize>>,
     pub(in crate::config) drain_spread: Option<Placed<Duration>>,
     pub(in crate::config) drain_timeout: Option<Placed<Duration>>,
+    watch: Option<Placed<bool>>,
 }
 
 impl ServerDraft {
@@ -22,11 +23,13 @@ impl ServerDraft {
         let workers = table.or_default("workers", values::workers, cores());
         let spread = table.or_default("drain_spread", units::duration, DRAIN_SPREAD);
         let timeout = table.or_default("drain_timeout", units::duration, DRAIN_TIMEOUT);
+        let watch = table.or_default("watch", values::boolean, true);
         table.finish();
         Self {
             workers,
             drain_spread: spread.map(|spread| within(spread, timeout.as_ref())),
             drain_timeout: timeout,
+            watch,
         }
     }
 
@@ -35,6 +38,7 @@ impl ServerDraft {
             workers: self.workers?.value,
             drain_spread: self.drain_spread?.value,
             drain_timeout: self.drain_timeout?.value,
+            watch: self.watch?.value,
         })
     }
 }

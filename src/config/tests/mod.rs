@@ -19,6 +19,7 @@ const FULL: &str = r#"
 workers = 2
 drain_spread = "1s"
 drain_timeout = "2s"
+watch = false
 
 [[listener]]
 name = "public"
@@ -171,6 +172,7 @@ fn optional_keys_have_the_documented_defaults() {
             workers: cores(),
             drain_spread: seconds(10),
             drain_timeout: seconds(25),
+            watch: true,
         },
         listeners: vec![ListenerSettings {
             name: "127.0.0.1:0".to_owned(),
@@ -246,6 +248,7 @@ fn every_key_reaches_its_setting() {
     assert_eq!(settings.server.workers, 2);
     assert_eq!(settings.server.drain_spread, seconds(1));
     assert_eq!(settings.server.drain_timeout, seconds(2));
+    assert!(!settings.server.watch);
     assert_eq!(settings.listeners[0].name, "public");
     assert_eq!(
         settings.listeners[0].client_cert,

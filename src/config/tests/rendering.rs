@@ -118,7 +118,7 @@ fn later_steps_point_at_the_value_that_named_what_they_read() {
     let key = Path::new("/etc/tidegate/certs/server.key");
     let problem = source.diagnose_path(key, "belongs to another certificate", "make one");
     let text = problem.to_string();
-    let start = "proxy.toml:14:53: error: belongs to another certificate\n";
+    let start = "proxy.toml:15:53: error: belongs to another certificate\n";
     assert!(
         text.starts_with(start) && text.ends_with("= hint: make one"),
         "{text}"
