@@ -232,10 +232,7 @@ fn row(entry: &Entry) -> ConnectionRow {
             .integrity
             .as_ref()
             .map(|sealing| sealing.about.clone()),
-        integrity_key: about
-            .integrity
-            .as_ref()
-            .and_then(|sealing| sealing.kid.clone()),
+        integrity_key: about.kid().map(str::to_owned),
     }
 }
 

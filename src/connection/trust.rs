@@ -169,9 +169,8 @@ pub fn recheck(used: &Snapshot, current: &Snapshot, entry: &Entry) {
     if used.generation == current.generation {
         return;
     }
-    let sealing = entry.description.integrity.as_ref();
-    let kid = sealing.and_then(|sealing| sealing.kid.as_deref());
-    if kid.is_some_and(|kid| current.keyring.is_revoked(kid)) {
+    let kept = |kid| current.keyring.check_kept(kid, &used.keyring).is_ok();
+    if !entry.description.kid().is_none_or(kept) {
         entry.end(Ending::IntegrityKeyRevoked);
     }
     let now = unix_time();

@@ -2,6 +2,7 @@
 
 use super::{ValueError, base64url};
 use std::{borrow::Borrow, collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
@@ -97,6 +98,20 @@ pub enum Unusable {
     Expired,
 }
 
+/// Why connections that depend on a key end when another keyring comes into use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Withdrawal {
+    /// The key is revoked.
+    #[error("is revoked")]
+    Revoked,
+    /// The keyring has no key of that id any more.
+    #[error("is no longer in the keyring, which counts as revoked")]
+    Gone,
+    /// Another key has its id now.
+    #[error("was replaced by another key of that id, which counts as revoked")]
+    Replaced,
+}
+
 impl Kid {
     /// The id as text.
     pub fn as_str(&self) -> &str {
@@ -147,6 +162,19 @@ impl KeyMaterial {
         match self {
             Self::Secret(_) => None,
             Self::X25519(private) => Some(private.public_key()),
+        }
+    }
+
+    /// Whether both are one key, compared in constant time.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Secret(one), Self::Secret(other)) => {
+                one.0.as_slice().ct_eq(other.0.as_slice()).into()
+            }
+            (Self::X25519(one), Self::X25519(other)) => {
+                one.0.as_slice().ct_eq(other.0.as_slice()).into()
+            }
+            _ => false,
         }
     }
 
@@ -295,11 +323,20 @@ impl Keyring {
         key.check_usable(now).map(|()| key)
     }
 
-    /// Whether a key is revoked: connections that depend on it end. One that is not there any
-    /// more is not: its connections go on.
-    pub fn is_revoked(&self, kid: &str) -> bool {
-        self.key(kid)
-            .is_some_and(|key| key.state == KeyState::Revoked)
+    /// Whether connections that began with this key of `old` go on under this keyring: it has the
+    /// same key, and has not revoked it.
+    ///
+    /// A key that is gone, or replaced under its id, may have been revoked in a file that nobody
+    /// read in time. So it counts as revoked.
+    pub fn check_kept(&self, kid: &str, old: &Self) -> Result<(), Withdrawal> {
+        let (Some(before), Some(now)) = (old.key(kid), self.key(kid)) else {
+            return Err(Withdrawal::Gone);
+        };
+        match now.state {
+            KeyState::Revoked => Err(Withdrawal::Revoked),
+            _ if !now.material.is_same(&before.material) => Err(Withdrawal::Replaced),
+            _ => Ok(()),
+        }
     }
 
     /// Every key, by id.

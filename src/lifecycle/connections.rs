@@ -64,6 +64,13 @@ pub struct Sealing {
     pub kid: Option<String>,
 }
 
+impl Description {
+    /// The key that the tags of its frames depend on, if they do on one.
+    pub fn kid(&self) -> Option<&str> {
+        self.integrity.as_ref()?.kid.as_deref()
+    }
+}
+
 /// Where a socket belongs, beside the names of its listener and route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {

@@ -22,7 +22,7 @@ use crate::{
 };
 use build::{Candidate, Digests};
 use changes::Difference;
-use review::Closings;
+use review::{Closings, Withdrawn};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -131,12 +131,7 @@ impl Reloader {
             return Outcome::Unchanged { generation };
         }
         let touched = if preview {
-            let before = *shared.snapshot.load().trust.digest();
-            let rulebook = candidate.rulebook();
-            let withdrawn = review::review(&shared.connections, &rulebook, &before).await;
-            let keys = keys::depending(&shared.connections, candidate.keyring());
-            let withdrawn = withdrawn.iter().map(review::Withdrawn::touched);
-            withdrawn.chain(keys::touched(&keys)).collect()
+            would_touch(shared, &candidate).await
         } else {
             self.publish(shared, candidate, generation + 1).await
         };
@@ -153,7 +148,7 @@ impl Reloader {
         candidate: Candidate,
         generation: u64,
     ) -> Vec<Touched> {
-        let before = *shared.snapshot.load().trust.digest();
+        let old = shared.snapshot.load_full();
         self.settings = candidate.settings.clone();
         self.digests = candidate.digests.clone();
         log_warnings(&candidate.warnings);
@@ -163,10 +158,17 @@ impl Reloader {
         shared.handshakes.limit_changed();
         let snapshot = shared.snapshot.load_full();
         warn_of_expiry(&snapshot);
-        let keyed = keys::depending(&shared.connections, &snapshot.keyring);
-        keys::end(&keyed);
+        let keyed = keys::withdrawn(&shared.connections, &old.keyring, &snapshot.keyring);
+        for withdrawn in &keyed {
+            // At once, and not spread: whoever has the key can forge what they carry.
+            withdrawn.log();
+            withdrawn.end();
+        }
+        let before = *old.trust.digest();
+        // The walk may take a while: nothing of the old snapshot is needed for it.
+        drop(old);
         let mut touched = self.withdraw(shared, &snapshot, &before).await;
-        touched.extend(keys::touched(&keyed));
+        touched.extend(keyed.iter().map(Withdrawn::touched));
         touched
     }
 
@@ -179,13 +181,27 @@ impl Reloader {
     ) -> Vec<Touched> {
         let rulebook = Rulebook::of(snapshot);
         let withdrawn = review::review(&shared.connections, &rulebook, before).await;
-        withdrawn.iter().for_each(review::Withdrawn::log);
-        let touched = withdrawn.iter().map(review::Withdrawn::touched).collect();
+        withdrawn.iter().for_each(Withdrawn::log);
+        let touched = withdrawn.iter().map(Withdrawn::touched).collect();
         let spread = self.settings.tls.clients.close_spread;
         self.closings
             .add(withdrawn, spread, tokio::time::Instant::now());
         touched
     }
+}
+
+/// The open sockets that would end if this were put to use.
+async fn would_touch(shared: &Shared, candidate: &Candidate) -> Vec<Touched> {
+    let old = shared.snapshot.load_full();
+    let before = *old.trust.digest();
+    let keyed = keys::withdrawn(&shared.connections, &old.keyring, candidate.keyring());
+    drop(old);
+    let withdrawn = review::review(&shared.connections, &candidate.rulebook(), &before).await;
+    withdrawn
+        .iter()
+        .chain(&keyed)
+        .map(Withdrawn::touched)
+        .collect()
 }
 
 /// One log line and one count per event.

@@ -67,11 +67,8 @@ pub(super) async fn review(
             let about = &entry.description;
             let standing = standings.of(&about.chain);
             if let Err(denial) = rulebook.judge(about, standing, now) {
-                withdrawn.push(Withdrawn {
-                    entry: entry.clone(),
-                    ending: ending_of_socket(denial),
-                    detail: denial.to_string(),
-                });
+                let (ending, detail) = (ending_of_socket(denial), denial.to_string());
+                withdrawn.push(Withdrawn::new(entry.clone(), ending, detail));
             }
         }
         tokio::task::yield_now().await;
@@ -98,6 +95,19 @@ impl<'e> Standings<'e> {
 }
 
 impl Withdrawn {
+    pub(super) fn new(entry: Arc<Entry>, ending: Ending, detail: String) -> Self {
+        Self {
+            entry,
+            ending,
+            detail,
+        }
+    }
+
+    /// Ends the socket at once.
+    pub(super) fn end(&self) {
+        self.entry.end(self.ending);
+    }
+
     pub(super) fn touched(&self) -> Touched {
         Touched {
             id: self.entry.id,

@@ -3,7 +3,7 @@
 use super::{
     DestroyArguments, GenerateArguments, KeyArguments, KeysError,
     file::{self, KeyringFile},
-    list::fingerprint,
+    list::{self, fingerprint},
     locate::Place,
 };
 use crate::integrity::{
@@ -92,6 +92,15 @@ fn announce(
             "next: write keyring = \"{file}\" in [integrity] of the configuration"
         )?;
     }
+    remind(place, output)
+}
+
+/// Says what has to be done where the proxy does not take up a change by itself.
+fn remind(place: &Place, output: &mut impl Write) -> Result<(), KeysError> {
+    if place.configured && !place.watched {
+        let next = "next: `tidegate reload`, because server.watch is false";
+        writeln!(output, "{next}")?;
+    }
     Ok(())
 }
 
@@ -120,7 +129,7 @@ pub(super) fn set_state(
         _ => "when `tidegate keys list` shows no socket for it, `tidegate keys destroy` removes it",
     };
     writeln!(output, "key {} is {}; {next}", arguments.kid, state.label())?;
-    Ok(())
+    remind(place, output)
 }
 
 pub(super) fn destroy(
@@ -130,18 +139,36 @@ pub(super) fn destroy(
 ) -> Result<(), KeysError> {
     let kid = &arguments.kid;
     let mut keyring = KeyringFile::open(&place.keyring)?;
-    if find(keyring.keys(), kid, place)?.state == KeyState::Active && !arguments.force {
-        return Err(KeysError::Argument(format!(
-            "key {kid} is active; run `tidegate keys retire {kid}` first and wait until `tidegate keys list` shows no socket for it, or give --force"
-        )));
+    let state = find(keyring.keys(), kid, place)?.state;
+    if !arguments.force {
+        check_unused(place, kid, state)?;
     }
     keyring.keys().retain(|key| key.kid != *kid);
     keyring.save()?;
     writeln!(
         output,
-        "key {kid} is removed and the file that held it overwritten; backups, and copies that a journal or a flash disk keeps, are beyond this command"
+        "key {kid} is removed, which ends what still uses it, and the file that held it overwritten; backups, and copies that a journal or a flash disk keeps, are beyond this command"
     )?;
-    Ok(())
+    remind(place, output)
+}
+
+/// Refuses while somebody depends on the key: new connections, or open sockets as far as a running
+/// proxy tells. Those of a revoked key end anyway.
+fn check_unused(place: &Place, kid: &Kid, state: KeyState) -> Result<(), KeysError> {
+    let wait = "wait until `tidegate keys list` shows no socket for it, or give --force";
+    let refused = match state {
+        KeyState::Active => {
+            format!("key {kid} is active; run `tidegate keys retire {kid}` first and {wait}")
+        }
+        KeyState::Retiring => match list::sockets_of(place, kid)? {
+            0 => return Ok(()),
+            open => format!(
+                "key {kid} is still used by open sockets ({open}), which would end with 1008; {wait}"
+            ),
+        },
+        KeyState::Revoked => return Ok(()),
+    };
+    Err(KeysError::Argument(refused))
 }
 
 pub(super) fn public(

@@ -13,7 +13,7 @@ use crate::{
     },
     integrity::{
         base64url,
-        keyring::{Key, KeyMaterial, Unusable},
+        keyring::{Key, KeyMaterial, Kid, Unusable},
     },
 };
 use serde_json::{Value, json};
@@ -118,6 +118,12 @@ fn object(key: &Key, sockets: &Sockets, now: i64) -> Value {
 fn count(key: &Key, sockets: &Sockets) -> Option<u64> {
     let sockets = sockets.as_ref()?;
     Some(sockets.get(key.kid.as_str()).copied().unwrap_or_default())
+}
+
+/// How many open sockets the running proxy has that use a key; 0 if none answers.
+pub(super) fn sockets_of(place: &Place, kid: &Kid) -> Result<u64, KeysError> {
+    let sockets = sockets(place, &AdminArgs::default())?.unwrap_or_default();
+    Ok(sockets.get(kid.as_str()).copied().unwrap_or_default())
 }
 
 /// Asks the running proxy. One that was not named and does not answer may well not run.

@@ -22,6 +22,8 @@ pub(super) struct Place {
     pub(super) admin: Option<SocketAddr>,
     /// Whether the configuration names the keyring.
     pub(super) configured: bool,
+    /// Whether the proxy that uses it takes up changes by itself.
+    pub(super) watched: bool,
 }
 
 impl Place {
@@ -40,11 +42,13 @@ impl Place {
         let path = keyring.map(Path::to_owned);
         let path = path.or_else(|| named.clone()).unwrap_or_else(default);
         let configured = named.is_some_and(|named| same(&named, &path));
+        let watched = loaded.as_ref().is_none_or(|it| it.server.watch);
         let admin = loaded.and_then(|settings| settings.admin);
         Ok(Self {
             admin: admin.filter(|_| configured).map(|admin| admin.address),
             keyring: path,
             configured,
+            watched,
         })
     }
 }

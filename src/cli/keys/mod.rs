@@ -2,7 +2,7 @@
 //!
 //! A key's life: `generate` makes it, and clients are given its secret or its public part;
 //! `retire` keeps new connections from it; `list` tells when no socket uses it any more; `destroy`
-//! removes it. `revoke` ends the sockets that use it at once. The proxy takes up each change by
+//! removes it. `revoke` ends the sockets that use it at once, and so does `destroy`. The proxy takes up each change by
 //! itself.
 
 mod edit;
@@ -90,7 +90,7 @@ pub struct KeyArguments {
 pub struct DestroyArguments {
     /// The key's id
     pub kid: Kid,
-    /// Even if new connections may still use it
+    /// Even if new connections may still use it, or open sockets do, which end with 1008
     #[arg(long)]
     pub force: bool,
 }

@@ -263,10 +263,17 @@ fn the_configuration_names_the_keyring() {
         "{output}"
     );
     let named = text.replace("[integrity]", "[integrity]\nkeyring = \"keyring.toml\"");
-    fs::write(folder.0.join("proxy.toml"), named).unwrap();
+    fs::write(folder.0.join("proxy.toml"), &named).unwrap();
     let output = output_of(["generate", "two", config.as_str()].into_iter()).unwrap();
     assert!(!output.contains("next:"), "{output}");
     assert!(folder.keyring().key("two").is_some());
+    fs::write(
+        folder.0.join("proxy.toml"),
+        named.replace("[server]", "[server]\nwatch = false"),
+    )
+    .unwrap();
+    let output = output_of(["revoke", "two", config.as_str()].into_iter()).unwrap();
+    assert!(output.contains("next: `tidegate reload`"), "{output}");
     fs::write(folder.0.join("proxy.toml"), "[tls").unwrap();
     assert!(output_of(["list", config.as_str()].into_iter()).is_err());
     assert!(folder.run("list").is_ok());

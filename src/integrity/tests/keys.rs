@@ -1,7 +1,7 @@
 //! The keyring: what it takes, what it refuses, and what it never shows.
 
 use super::super::{
-    keyring::{KeyKind, Unusable},
+    keyring::{KeyKind, Unusable, Withdrawal},
     schedule::{SharedKey, Transcript},
 };
 use super::*;
@@ -117,6 +117,35 @@ fn a_key_that_is_not_usable_is_still_found() {
     assert_eq!(keyring.usable("a", 0).unwrap_err(), Unusable::Revoked);
     assert_eq!(keyring.key("a").unwrap().state, KeyState::Revoked);
     assert!(keyring.key("b").is_none());
+}
+
+#[test]
+fn connections_go_on_with_the_same_key_unless_it_is_revoked() {
+    let in_state = |state| Key {
+        state,
+        ..active("a")
+    };
+    let other = Secret::new(Zeroizing::new(vec![0xcd; 32])).unwrap();
+    let replaced = Key {
+        material: KeyMaterial::Secret(other),
+        ..active("a")
+    };
+    let exchanged = Key {
+        material: KeyMaterial::generate(KeyKind::X25519, Zeroizing::new([0xab; 32])),
+        ..active("a")
+    };
+    let old = Keyring::new([active("a")]).unwrap();
+    for (key, expected) in [
+        (active("a"), Ok(())),
+        (in_state(KeyState::Retiring), Ok(())),
+        (in_state(KeyState::Revoked), Err(Withdrawal::Revoked)),
+        (active("b"), Err(Withdrawal::Gone)),
+        (replaced, Err(Withdrawal::Replaced)),
+        (exchanged, Err(Withdrawal::Replaced)),
+    ] {
+        let new = Keyring::new([key]).unwrap();
+        assert_eq!(new.check_kept("a", &old), expected);
+    }
 }
 
 #[test]

@@ -308,7 +308,18 @@ async fn a_channel_binding_over_tls_1_2_is_refused() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_revoked_during_the_handshake_ends_the_socket_that_it_opens() {
+async fn a_key_that_is_revoked_or_goes_during_the_handshake_ends_the_socket_that_it_opens() {
+    for new in [
+        keyring(&[(KID, "revoked")]),
+        keyring(&[("edge-2", "active")]),
+    ] {
+        let mut socket = opened_meanwhile(new).await;
+        assert_eq!(socket.next().await, policy("frame-integrity: key revoked"));
+    }
+}
+
+/// A socket whose handshake was under way when this keyring came into use.
+async fn opened_meanwhile(new: String) -> SealedSocket {
     let (asked, mut upgrades) = mpsc::unbounded_channel();
     let (go, wait) = tokio::sync::watch::channel(false);
     let backend = Backend::script(move |mut served| {
@@ -331,9 +342,8 @@ async fn a_key_that_is_revoked_during_the_handshake_ends_the_socket_that_it_open
     let opening = SealedSocket::over(wire, Binding::Frame, &offer);
     let revoking = async {
         within("the backend's request", upgrades.recv()).await;
-        keys::put(&proxy, &keyring(&[(KID, "revoked")])).await;
+        keys::put(&proxy, &new).await;
         go.send(true).unwrap();
     };
-    let (mut socket, ()) = tokio::join!(opening, revoking);
-    assert_eq!(socket.next().await, policy("frame-integrity: key revoked"));
+    tokio::join!(opening, revoking).0
 }

@@ -1,9 +1,14 @@
 //! The keyring while sockets use its keys.
 
 use super::*;
-use crate::support::{Upgrade, credentials::write_key, log};
+use crate::support::{Upgrade, credentials::write_key, log, within};
 use std::{fs, os::unix::fs::PermissionsExt as _};
-use tidegate::reload::Outcome;
+use tidegate::{
+    cli::keys::{self, DestroyArguments, KeyArguments, KeysArguments, KeysCommand},
+    ending::Ending,
+    integrity::{base64url, keyring::Kid},
+    reload::Outcome,
+};
 
 const SOCKETS: &str = "tidegate_integrity_key_websockets_open";
 /// Rotations, and sockets that each key opens.
@@ -12,10 +17,14 @@ const SOCKETS_A_KEY: u8 = 4;
 
 /// Puts another keyring to use; its file is replaced whole, and only the owner may read it.
 pub(super) async fn put(proxy: &Proxy, text: &str) {
+    write(proxy, text);
+    proxy.reload().await;
+}
+
+fn write(proxy: &Proxy, text: &str) {
     let new = proxy.folder.path("certs/keyring.new");
     write_key(&new, text.as_bytes());
     fs::rename(new, proxy.folder.path(KEYRING)).unwrap();
-    proxy.reload().await;
 }
 
 fn with(kid: &str) -> ClientOffer {
@@ -73,6 +82,86 @@ async fn a_revoked_key_ends_its_sockets_and_no_others() {
     proxy.wait_for("tidegate_endings_total", &ending, 2.0).await;
 }
 
+/// A keyring whose key of the usual id is another one.
+fn replaced() -> String {
+    let [usual, other] = [KID, "edge-2"].map(|kid| base64url::encode(&sealed::secret(kid)));
+    keyring(&[(KID, "active")]).replace(&usual, &other)
+}
+
+#[tokio::test]
+async fn a_key_that_is_gone_or_replaced_counts_as_revoked() {
+    let backend = Backend::echo().await;
+    for new in [keyring(&[("edge-2", "active")]), replaced()] {
+        let keys = keyring(&[(KID, "active"), ("edge-2", "active")]);
+        let proxy = Proxy::start(config(&backend, "required").file(KEYRING, keys));
+        let mut lost = open(&proxy, Binding::Frame, &with(KID)).await;
+        let mut unkeyed = open(&proxy, Binding::Frame, &ClientOffer::sha256()).await;
+        for socket in [&mut lost, &mut unkeyed] {
+            socket.echoes().await;
+        }
+        put(&proxy, &new).await;
+        assert_eq!(lost.next().await, policy("frame-integrity: key revoked"));
+        lost.wire.finish().await;
+        unkeyed.echoes().await;
+        let told = |line: &log::Line| line.field("detail").contains("counts as revoked");
+        proxy.wait_line(told).await;
+    }
+}
+
+#[tokio::test]
+async fn a_preview_tells_whose_key_would_be_gone() {
+    let backend = Backend::echo().await;
+    let config = config(&backend, "required").set("server", "watch = false");
+    let proxy = Proxy::start(config);
+    let mut socket = open(&proxy, Binding::Frame, &with(KID)).await;
+    socket.echoes().await;
+    write(&proxy, &keyring(&[("edge-2", "active")]));
+    let preview = within("a preview", proxy.handle.reload(true)).await;
+    let Some(Outcome::Done { touched, .. }) = preview else {
+        panic!("{preview:?}");
+    };
+    let endings: Vec<_> = touched.iter().map(|touched| touched.ending).collect();
+    assert_eq!(endings, [Ending::IntegrityKeyRevoked]);
+    socket.echoes().await;
+}
+
+#[tokio::test]
+async fn a_retiring_key_that_sockets_use_is_destroyed_only_by_force() {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(config(&backend, "required").set("server", "watch = false"));
+    let mut socket = open(&proxy, Binding::Frame, &with(KID)).await;
+    socket.echoes().await;
+    // The proxy's own file leaves the admin listener's port to the system.
+    let text = fs::read_to_string(proxy.folder.path("proxy.toml")).unwrap();
+    let address = format!("address = '{}'", proxy.admin());
+    let text = text.replace(
+        "[admin]\naddress = '127.0.0.1:0'",
+        &format!("[admin]\n{address}"),
+    );
+    proxy.folder.write("keys.toml", text);
+    let keys = async |command| {
+        let arguments = KeysArguments {
+            keyring: None,
+            config: Some(proxy.folder.path("keys.toml")),
+            command,
+        };
+        let run = tokio::task::spawn_blocking(move || keys::run(&arguments, &mut Vec::new()));
+        within("a command", run).await.unwrap()
+    };
+    let kid: Kid = KID.parse().unwrap();
+    let destroy = |force| {
+        let kid = kid.clone();
+        KeysCommand::Destroy(DestroyArguments { kid, force })
+    };
+    let retire = KeysCommand::Retire(KeyArguments { kid: kid.clone() });
+    keys(retire).await.unwrap();
+    let refused = keys(destroy(false)).await.unwrap_err().to_string();
+    assert!(refused.contains("open sockets (1)"), "{refused}");
+    keys(destroy(true)).await.unwrap();
+    proxy.reload().await;
+    assert_eq!(socket.next().await, policy("frame-integrity: key revoked"));
+}
+
 #[tokio::test]
 async fn a_keyring_that_others_may_read_is_refused_and_the_old_one_stays() {
     let backend = Backend::echo().await;
@@ -101,7 +190,7 @@ async fn no_secret_is_logged() {
         .await;
     put(&proxy, &keyring(&[(KID, "revoked")])).await;
     proxy.open_with(&Upgrade::to("/")).await;
-    let secret = tidegate::integrity::base64url::encode(&sealed::secret(KID));
+    let secret = base64url::encode(&sealed::secret(KID));
     let lines = log::lines(|_| true);
     assert!(!lines.is_empty());
     assert!(!format!("{lines:?}").contains(&secret));
