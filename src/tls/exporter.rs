@@ -3,9 +3,9 @@
 //! rustls hands the exporter secret to a key log; this one keeps it for its own session, in
 //! memory that is overwritten, and derives from it what channel binding needs.
 
-use hkdf::Hkdf;
+use hkdf::{Hkdf, hmac::EagerHash};
 use rustls::{CipherSuite, KeyLog};
-use sha2::{Digest, Sha256, Sha384};
+use sha2::{Sha256, Sha384};
 use std::{
     fmt,
     sync::{Mutex, PoisonError},
@@ -30,37 +30,24 @@ impl ExporterSecret {
             .unwrap_or_else(PoisonError::into_inner)
             .take()?;
         match suite {
-            CipherSuite::TLS13_AES_256_GCM_SHA384 => export_sha384(&secret),
-            _ => export_sha256(&secret),
+            CipherSuite::TLS13_AES_256_GCM_SHA384 => export::<Sha384>(&secret),
+            _ => export::<Sha256>(&secret),
         }
     }
 }
 
-fn export_sha256(secret: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    let empty = Sha256::digest([]);
-    let mut derived = Zeroizing::new([0; 32]);
-    let root = Hkdf::<Sha256>::from_prk(secret).ok()?;
-    root.expand(&label(CHANNEL_BINDING, &empty, 32), &mut *derived)
-        .ok()?;
+/// RFC 8446 section 7.5, with the hash of the suite.
+fn export<H: EagerHash>(secret: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let empty = H::digest([]);
+    let root = Hkdf::<H>::from_prk(secret).ok()?;
+    let mut derived = Zeroizing::new(vec![0; empty.len()]);
+    let length = u8::try_from(derived.len()).ok()?;
+    let info = label(CHANNEL_BINDING, &empty, length);
+    root.expand(&info, &mut derived).ok()?;
+    let derived = Hkdf::<H>::from_prk(&derived).ok()?;
     let mut octets = Zeroizing::new([0; 32]);
-    let derived = Hkdf::<Sha256>::from_prk(&*derived).ok()?;
-    derived
-        .expand(&label(b"exporter", &empty, 32), &mut *octets)
-        .ok()?;
-    Some(octets)
-}
-
-fn export_sha384(secret: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-    let empty = Sha384::digest([]);
-    let mut derived = Zeroizing::new([0; 48]);
-    let root = Hkdf::<Sha384>::from_prk(secret).ok()?;
-    root.expand(&label(CHANNEL_BINDING, &empty, 48), &mut *derived)
-        .ok()?;
-    let mut octets = Zeroizing::new([0; 32]);
-    let derived = Hkdf::<Sha384>::from_prk(&*derived).ok()?;
-    derived
-        .expand(&label(b"exporter", &empty, 32), &mut *octets)
-        .ok()?;
+    let info = label(b"exporter", &empty, 32);
+    derived.expand(&info, &mut *octets).ok()?;
     Some(octets)
 }
 
