@@ -19,7 +19,7 @@ use crate::{
     lifecycle::connections::{Description, Entry, Sealing},
     observe::{
         KeyGuard, SocketGuard,
-        event::{self, Closed, Parties},
+        event::{self, Closed},
     },
     tls::stream::TlsStream,
 };
@@ -73,7 +73,9 @@ impl Socket {
             .integrity
             .as_ref()
             .map(|sealing| sealing.about.as_str());
-        socket.with_parties(|parties| event::opened(parties, about));
+        socket
+            .entry
+            .with_parties(|parties| event::opened(parties, about));
         let relay = Relay::new(Start {
             client,
             from_client: admitted.request.behind().to_vec(),
@@ -100,24 +102,6 @@ impl Socket {
             drop(self);
         })
     }
-
-    fn with_parties(&self, act: impl FnOnce(&Parties<'_>)) {
-        let id = self.entry.id.to_string();
-        let about = &self.entry.description;
-        let identity = about
-            .identity
-            .as_ref()
-            .map(|identity| identity.display_name());
-        act(&Parties {
-            id: &id,
-            listener: &about.listener,
-            peer: Some(about.peer),
-            identity: identity.as_deref(),
-            route: Some(&about.route),
-            backend: Some(&about.backend),
-            server: Some(&about.server),
-        });
-    }
 }
 
 /// Also where the relay panicked: then there is no record, and the ending is an internal one.
@@ -141,7 +125,7 @@ impl Drop for Socket {
                 .map(|finished| finished.to_client)
                 .unwrap_or_default(),
         };
-        self.with_parties(|parties| {
+        self.entry.with_parties(|parties| {
             event::closed(
                 parties,
                 &closed,

@@ -5,6 +5,7 @@
 
 use crate::{
     ending::{Ending, Stage},
+    observe::event::Parties,
     policy::identity::Identity,
 };
 use futures_util::task::AtomicWaker;
@@ -68,6 +69,25 @@ impl Description {
     /// The key that the tags of its frames depend on, if they do on one.
     pub fn kid(&self) -> Option<&str> {
         self.integrity.as_ref()?.kid.as_deref()
+    }
+
+    /// A socket of no client in particular, for tests.
+    #[cfg(test)]
+    pub fn sample() -> Self {
+        Self {
+            peer: ([127, 0, 0, 1], 1).into(),
+            listener: "public".into(),
+            route: "/".into(),
+            backend: "echo".into(),
+            server: "ws://127.0.0.1:9001".into(),
+            identity: None,
+            not_after: None,
+            integrity: None,
+            chain: [].into(),
+            rule: None,
+            place: Place::default(),
+            opened: SystemTime::now(),
+        }
     }
 }
 
@@ -200,6 +220,23 @@ impl Connections {
 }
 
 impl Entry {
+    /// Does something with what logs say of who takes part.
+    pub fn with_parties(&self, act: impl FnOnce(&Parties<'_>)) {
+        let id = self.id.to_string();
+        let about = &self.description;
+        let identity = about.identity.as_ref();
+        let identity = identity.map(|identity| identity.display_name());
+        act(&Parties {
+            id: &id,
+            listener: &about.listener,
+            peer: Some(about.peer),
+            identity: identity.as_deref(),
+            route: Some(&about.route),
+            backend: Some(&about.backend),
+            server: Some(&about.server),
+        });
+    }
+
     /// Tells the socket to end; the first order counts.
     ///
     /// Gives whether this order is the one that counts. Only endings of a socket are orders.
@@ -307,18 +344,8 @@ mod tests {
 
     fn listed(connections: &Arc<Connections>, id: u64) -> Listed {
         let description = Description {
-            peer: ([127, 0, 0, 1], 1).into(),
-            listener: "public".into(),
-            route: "/".into(),
-            backend: "echo".into(),
-            server: "ws://127.0.0.1:9001".into(),
-            identity: None,
-            integrity: None,
             not_after: Some(1_000),
-            chain: [].into(),
-            rule: None,
-            place: Place::default(),
-            opened: SystemTime::now(),
+            ..Description::sample()
         };
         connections.list(0, ConnectionId(id), description)
     }

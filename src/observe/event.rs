@@ -6,15 +6,24 @@ use crate::ending::{By, Ending, Stage};
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 use tracing::{Level, error, info, warn};
 
-/// One event whose level is known only when it happens; `tracing` wants it as a constant.
-macro_rules! at_level {
-    ($level:expr, $($field:ident),*; $($message:tt)*) => {
+/// One event of a connection: who takes part, then the fields named. Its level is known only when
+/// it happens, and `tracing` wants it as a constant.
+macro_rules! tell {
+    ($level:expr, $parties:expr, $($field:ident),*; $($message:tt)*) => {{
+        let Parties { id, listener, peer, identity, route, backend, server } = *$parties;
+        let peer = peer.map(tracing::field::display);
         match $level {
-            Level::ERROR => error!($($field,)* $($message)*),
-            Level::WARN => warn!($($field,)* $($message)*),
-            _ => info!($($field,)* $($message)*),
+            Level::ERROR => error!(
+                id, listener, peer, identity, route, backend, server, $($field,)* $($message)*
+            ),
+            Level::WARN => warn!(
+                id, listener, peer, identity, route, backend, server, $($field,)* $($message)*
+            ),
+            _ => info!(
+                id, listener, peer, identity, route, backend, server, $($field,)* $($message)*
+            ),
         }
-    };
+    }};
 }
 
 /// Who a connection is, as far as it is known yet.
@@ -62,41 +71,18 @@ pub struct Closed {
 
 /// A WebSocket is open: the client has its 101. `integrity` is what was negotiated, if anything.
 pub fn opened(parties: &Parties<'_>, integrity: Option<&str>) {
-    let Parties {
-        id,
-        listener,
-        identity,
-        route,
-        backend,
-        server,
-        ..
-    } = *parties;
-    let peer = parties.peer.map(tracing::field::display);
-    info!(
-        id,
-        listener, peer, identity, route, backend, server, integrity, "websocket open"
-    );
+    tell!(Level::INFO, parties, integrity; "websocket open");
 }
 
 /// A WebSocket has ended. `detail` names the rule that was broken, where one was.
 pub fn closed(parties: &Parties<'_>, closed: &Closed, detail: Option<&str>) {
-    let Parties {
-        id,
-        listener,
-        identity,
-        route,
-        backend,
-        server,
-        ..
-    } = *parties;
-    let peer = parties.peer.map(tracing::field::display);
     let (reason, by) = (closed.ending.label(), closed.ending.by().label());
     let (code, seconds) = (closed.code, closed.open_for.as_secs_f64());
     let (frames_to_backend, bytes_to_backend) = (closed.to_backend.frames, closed.to_backend.bytes);
     let (frames_to_client, bytes_to_client) = (closed.to_client.frames, closed.to_client.bytes);
-    at_level!(
-        level_of(closed.ending),
-        id, listener, peer, identity, route, backend, server, reason, by, code, seconds,
+    tell!(
+        level_of(closed.ending), parties,
+        reason, by, code, seconds,
         frames_to_backend, bytes_to_backend, frames_to_client, bytes_to_client, detail;
         "websocket closed: {}", closed.ending.sentence()
     );
@@ -120,51 +106,19 @@ pub fn unit_failed(
 /// A connection or request was refused. `detail` says more than the ending does: the rule that
 /// denied it, the error of TLS; never a secret.
 pub fn refused(parties: &Parties<'_>, ending: Ending, detail: Option<&dyn Display>) {
-    let Parties {
-        id,
-        listener,
-        identity,
-        route,
-        backend,
-        server,
-        ..
-    } = *parties;
-    let peer = parties.peer.map(tracing::field::display);
     let detail = detail.map(tracing::field::display);
     let (reason, by, status) = (ending.label(), ending.by().label(), ending.status());
     let stage = stage_label(ending.stage());
-    at_level!(
-        level_of(ending),
-        id, listener, peer, identity, route, backend, server, stage, reason, by, status, detail;
+    tell!(
+        level_of(ending), parties, stage, reason, by, status, detail;
         "refused: {}", ending.sentence()
     );
 }
 
 /// An open WebSocket no longer passes and is about to end; `detail` names the rule that decided.
 pub fn withdrawn(parties: &Parties<'_>, ending: Ending, detail: &str) {
-    let Parties {
-        id,
-        listener,
-        identity,
-        route,
-        backend,
-        server,
-        ..
-    } = *parties;
-    let peer = parties.peer.map(tracing::field::display);
     let reason = ending.label();
-    info!(
-        id,
-        listener,
-        peer,
-        identity,
-        route,
-        backend,
-        server,
-        reason,
-        detail,
-        "websocket no longer passes"
-    );
+    tell!(Level::INFO, parties, reason, detail; "websocket no longer passes");
 }
 
 /// A snapshot was put to use. `changes` tells what differs from the last one, in one line.

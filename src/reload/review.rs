@@ -11,7 +11,7 @@ use crate::{
     },
     ending::Ending,
     lifecycle::connections::{ConnectionId, Connections, Entry},
-    observe::event::{self, Parties},
+    observe::event,
     policy::judgement::Standing,
 };
 use rustls::pki_types::CertificateDer;
@@ -117,20 +117,8 @@ impl Withdrawn {
 
     /// One line for each, with the rule that decided.
     pub(super) fn log(&self) {
-        let about = &self.entry.description;
-        let id = self.entry.id.to_string();
-        let identity = about.identity.as_ref();
-        let identity = identity.map(|identity| identity.display_name());
-        let parties = Parties {
-            id: &id,
-            listener: &about.listener,
-            peer: Some(about.peer),
-            identity: identity.as_deref(),
-            route: Some(&about.route),
-            backend: Some(&about.backend),
-            server: Some(&about.server),
-        };
-        event::withdrawn(&parties, self.ending, &self.detail);
+        self.entry
+            .with_parties(|parties| event::withdrawn(parties, self.ending, &self.detail));
     }
 }
 
@@ -163,25 +151,10 @@ impl Closings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::connections::{Description, Listed, Place};
-    use std::time::SystemTime;
+    use crate::lifecycle::connections::{Description, Listed};
 
     fn listed(connections: &Arc<Connections>, id: u64) -> Listed {
-        let description = Description {
-            peer: ([127, 0, 0, 1], 1).into(),
-            listener: "public".into(),
-            route: "/".into(),
-            backend: "echo".into(),
-            server: "ws://127.0.0.1:9001".into(),
-            identity: None,
-            not_after: None,
-            chain: [].into(),
-            rule: None,
-            place: Place::default(),
-            integrity: None,
-            opened: SystemTime::now(),
-        };
-        connections.list(0, ConnectionId(id), description)
+        connections.list(0, ConnectionId(id), Description::sample())
     }
 
     fn withdrawn(listed: &Listed) -> Withdrawn {
