@@ -18,8 +18,8 @@
 //!
 //! # What always holds, and the tests that keep it
 //!
-//! - A module knows its own level and those below, and the pure ones nothing of this crate:
-//!   `modules_know_only_their_own_level_and_those_below`.
+//! - A module knows those below it, and the pure ones nothing of this crate:
+//!   `modules_know_only_themselves_and_those_below`.
 //! - [`policy`], [`integrity`] and [`frame`] cannot fail by IO; time and randomness come in as
 //!   arguments: `pure_modules_have_no_runtime_clock_log_random_or_io`.
 //! - A snapshot (credentials, trust, routes, rules, keyring, limits) is built and verified whole, then

@@ -19,7 +19,6 @@ mod close;
 mod dial;
 mod drain;
 mod handshake;
-mod house;
 mod integrity;
 mod limits;
 mod listen;
