@@ -52,4 +52,6 @@ pub mod lifecycle;
 pub mod observe;
 pub mod policy;
 pub mod reload;
+#[cfg(test)]
+mod tests;
 pub mod tls;

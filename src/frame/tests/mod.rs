@@ -6,6 +6,7 @@ mod reference;
 mod simulation;
 
 use super::{ControlFrame, Counts, Opcode, Passage, Rules, Violation};
+use crate::tests::frame;
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
@@ -92,23 +93,6 @@ fn client() -> Rules {
 
 fn server() -> Rules {
     Rules::for_server(LIMIT, LIMIT)
-}
-
-/// The octets of a frame, written without the code under test. `first` is the first octet.
-fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
-    let flag = if key.is_some() { 0x80 } else { 0 };
-    let length = (payload.len() as u64).to_be_bytes();
-    let (short, long): (u8, &[u8]) = match payload.len() {
-        0..=125 => (length[7], &[]),
-        126..=65535 => (0x7e, &length[6..]),
-        _ => (0x7f, &length),
-    };
-    let mut octets = vec![first, flag | short];
-    octets.extend(long);
-    octets.extend(key.iter().flatten());
-    let key = key.unwrap_or_default();
-    octets.extend(payload.iter().zip(key.iter().cycle()).map(|(o, k)| o ^ k));
-    octets
 }
 
 /// A masked frame.

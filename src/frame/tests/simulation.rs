@@ -3,44 +3,9 @@
 //! A failure names its seed; `TIDEGATE_SEED=<seed> cargo test frame` plays that one again.
 
 use super::*;
+use crate::tests::Random;
 
 const SEEDS: u64 = 1500;
-
-/// A generator of numbers that look random (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
-    }
-
-    fn octet(&mut self) -> u8 {
-        self.next().to_be_bytes()[7]
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next()).unwrap_or(0) % end
-    }
-
-    fn one_in(&mut self, times: usize) -> bool {
-        self.below(times) == 0
-    }
-
-    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-
-    fn octets(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.octet()).collect()
-    }
-}
 
 fn rules(random: &mut Random) -> Rules {
     Rules {

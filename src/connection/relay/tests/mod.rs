@@ -17,6 +17,7 @@ use crate::{
     ending::Ending,
     frame::{Rules, Violation},
     observe::Direction::{self, ToBackend, ToClient},
+    tests::frame,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -137,23 +138,6 @@ fn without_pings() -> Run {
         ping: Duration::ZERO,
         ..terms()
     })
-}
-
-/// The octets of a frame, written without the code under test. `first` is the first octet.
-fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
-    let flag = if key.is_some() { 0x80 } else { 0 };
-    let length = (payload.len() as u64).to_be_bytes();
-    let (short, long): (u8, &[u8]) = match payload.len() {
-        0..=125 => (length[7], &[]),
-        126..=65535 => (0x7e, &length[6..]),
-        _ => (0x7f, &length),
-    };
-    let mut octets = vec![first, flag | short];
-    octets.extend(long);
-    octets.extend(key.iter().flatten());
-    let key = key.unwrap_or_default();
-    octets.extend(payload.iter().zip(key.iter().cycle()).map(|(o, k)| o ^ k));
-    octets
 }
 
 /// A client's frame.

@@ -4,10 +4,11 @@
 //! A failure names its seed; `TIDEGATE_SEED=<seed> cargo test relay` plays that one again.
 
 use super::{
-    peer::{Peer, Random},
+    peer::Peer,
     reference::{Passed, Verdict},
     *,
 };
+use crate::tests::Random;
 
 const SEEDS: u64 = 1500;
 const STEPS: usize = 60;
