@@ -2,8 +2,7 @@
 
 mod open_frames;
 mod open_messages;
-mod seal_frames;
-mod seal_messages;
+mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +16,7 @@ use crate::{
 };
 use open_frames::OpenFrames;
 use open_messages::OpenMessages;
-use seal_frames::SealFrames;
-use seal_messages::SealMessages;
+use seal::Seal;
 
 /// One direction. The sealed ones are boxed: a plain socket does not pay for them.
 pub(super) enum Channel {
@@ -28,10 +26,8 @@ pub(super) enum Channel {
     OpenFrames(Box<OpenFrames>),
     /// The client's sealed messages, opened for the backend.
     OpenMessages(Box<OpenMessages>),
-    /// The backend's frames, sealed for the client.
-    SealFrames(Box<SealFrames>),
-    /// The backend's messages, sealed for the client.
-    SealMessages(Box<SealMessages>),
+    /// What the backend sends, sealed for the client.
+    Seal(Box<Seal>),
 }
 
 /// Why a direction cannot be followed any further.
@@ -107,15 +103,15 @@ impl Channels {
             sealed_close: true,
             ..client
         };
-        match agreement.binding() {
-            Binding::Frame => Self {
-                to_backend: Channel::OpenFrames(Box::new(OpenFrames::new(client, opening))),
-                to_client: Channel::SealFrames(Box::new(SealFrames::new(backend, sealer))),
+        let binding = agreement.binding();
+        Self {
+            to_backend: match binding {
+                Binding::Frame => Channel::OpenFrames(Box::new(OpenFrames::new(client, opening))),
+                Binding::Message => {
+                    Channel::OpenMessages(Box::new(OpenMessages::new(client, opening)))
+                }
             },
-            Binding::Message => Self {
-                to_backend: Channel::OpenMessages(Box::new(OpenMessages::new(client, opening))),
-                to_client: Channel::SealMessages(Box::new(SealMessages::new(backend, sealer))),
-            },
+            to_client: Channel::Seal(Box::new(Seal::new(binding, backend, sealer))),
         }
     }
 }
@@ -135,8 +131,7 @@ impl Channel {
             Self::Plain(passage) => Ok(passage.advance(input, out, counts)?),
             Self::OpenFrames(open) => advance(&mut **open, input, out, counts),
             Self::OpenMessages(open) => advance(&mut **open, input, out, counts),
-            Self::SealFrames(seal) => advance(&mut **seal, input, out, counts),
-            Self::SealMessages(seal) => advance(&mut **seal, input, out, counts),
+            Self::Seal(seal) => advance(&mut **seal, input, out, counts),
         }
     }
 
@@ -147,8 +142,7 @@ impl Channel {
             Self::OpenFrames(open) => open.at_border(),
             // A message is put out whole.
             Self::OpenMessages(_) => true,
-            Self::SealFrames(seal) => seal.at_border(),
-            Self::SealMessages(seal) => seal.at_border(),
+            Self::Seal(seal) => seal.at_border(),
         }
     }
 
@@ -158,8 +152,7 @@ impl Channel {
             Self::Plain(passage) => passage.remaining(),
             Self::OpenFrames(open) => open.remaining(),
             Self::OpenMessages(_) => 0,
-            Self::SealFrames(seal) => seal.remaining(),
-            Self::SealMessages(seal) => seal.remaining(),
+            Self::Seal(seal) => seal.remaining(),
         }
     }
 
@@ -168,7 +161,7 @@ impl Channel {
         let (opening, binding) = match self {
             Self::OpenFrames(open) => (open.opening(), Binding::Frame),
             Self::OpenMessages(open) => (open.opening(), Binding::Message),
-            Self::Plain(_) | Self::SealFrames(_) | Self::SealMessages(_) => return Ok(*close),
+            Self::Plain(_) | Self::Seal(_) => return Ok(*close),
         };
         let data = opening.close(binding, close.payload())?;
         close::check(data)?;
@@ -180,7 +173,7 @@ impl Channel {
         let (opening, binding) = match self {
             Self::OpenFrames(open) => (open.opening(), Binding::Frame),
             Self::OpenMessages(open) => (open.opening(), Binding::Message),
-            Self::Plain(_) | Self::SealFrames(_) | Self::SealMessages(_) => return Some(*close),
+            Self::Plain(_) | Self::Seal(_) => return Some(*close),
         };
         let data = opening.opener.open_close(binding, close.payload()).ok()?;
         opening.count(Outcome::Ok);
@@ -189,16 +182,16 @@ impl Channel {
 
     /// The Close as its receiver has to get it: with a tag where the direction is sealed.
     pub(super) fn seal_close(&mut self, close: &ControlFrame) -> ControlFrame {
-        let (sealer, binding) = match self {
-            Self::SealFrames(seal) => (seal.sealer(), Binding::Frame),
-            Self::SealMessages(seal) => (seal.sealer(), Binding::Message),
-            Self::Plain(_) | Self::OpenFrames(_) | Self::OpenMessages(_) => return *close,
+        let Self::Seal(seal) = self else {
+            return *close;
         };
+        let binding = seal.binding();
         let code = match (close.close_code(), binding) {
             // The message binding's Close carries a code; none means that nothing went wrong.
             (None, Binding::Message) => Some(close::NORMAL_CLOSURE),
             (code, _) => code,
         };
+        let sealer = seal.sealer();
         let payload = sealer.seal_close(binding, code, close.close_reason());
         let payload = payload.ok();
         let frame = payload.and_then(|payload| ControlFrame::new(Opcode::Close, &payload));
@@ -211,8 +204,7 @@ impl Channel {
             Self::Plain(_) => Units::default(),
             Self::OpenFrames(open) => open.units(),
             Self::OpenMessages(open) => open.units(),
-            Self::SealFrames(seal) => seal.units(),
-            Self::SealMessages(seal) => seal.units(),
+            Self::Seal(seal) => seal.units(),
         }
     }
 }

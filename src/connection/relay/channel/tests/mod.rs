@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::{
-    frame::mask,
     integrity::{
         TAG_LENGTH,
         seal::{Opener, Sealer},
         seal_message::MessageKind,
     },
+    tests::frame,
 };
 
 mod closes;
@@ -88,33 +88,12 @@ fn report(binding: Binding) -> Run {
 
 fn seal(binding: Binding) -> Run {
     let (rules, sealer) = (Rules::for_server(LIMIT, LIMIT), Sealer::hmac_sha256(&KEY));
-    Run::through(match binding {
-        Binding::Frame => Channel::SealFrames(Box::new(SealFrames::new(rules, sealer))),
-        Binding::Message => Channel::SealMessages(Box::new(SealMessages::new(rules, sealer))),
-    })
+    Run::through(Channel::Seal(Box::new(Seal::new(binding, rules, sealer))))
 }
 
 /// What a client seals with.
 fn client() -> Sealer {
     Sealer::hmac_sha256(&KEY)
-}
-
-/// A frame by its first octet.
-fn frame(b0: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
-    let header = Header {
-        fin: b0 & 0x80 != 0,
-        reserved: b0 & 0x70,
-        opcode: Opcode::from_u8(b0 & 0x0f).unwrap(),
-        mask,
-        length: payload.len() as u64,
-    };
-    let mut octets = header.encode().as_slice().to_vec();
-    let start = octets.len();
-    octets.extend_from_slice(payload);
-    if let Some(key) = mask {
-        mask::apply(key, 0, &mut octets[start..]);
-    }
-    octets
 }
 
 /// A frame of a client, as the backend gets it.

@@ -68,10 +68,11 @@ fn opened(row: &Value) -> Run {
 fn sealing(row: &Value) -> Run {
     let sealer = key(row).map_or_else(Sealer::sha256, |key| Sealer::hmac_sha256(&key));
     let rules = Rules::for_server(LIMIT, LIMIT);
-    Run::through(match binding(row) {
-        Binding::Frame => Channel::SealFrames(Box::new(SealFrames::new(rules, sealer))),
-        Binding::Message => Channel::SealMessages(Box::new(SealMessages::new(rules, sealer))),
-    })
+    Run::through(Channel::Seal(Box::new(Seal::new(
+        binding(row),
+        rules,
+        sealer,
+    ))))
 }
 
 fn data(unit: &Value) -> Vec<u8> {
