@@ -1,7 +1,7 @@
 //! What is counted of a listener's connections and handshakes.
 
 use super::{
-    label::endings_of,
+    results::Results,
     series::{self, Count, Family},
 };
 use crate::ending::{Ending, Stage};
@@ -15,9 +15,7 @@ pub struct ListenerMetrics {
     open: Count,
     accepted: Count,
     accept_errors: Count,
-    handshakes_done: Count,
-    /// One for each ending of the stage, in the order of [`endings_of`].
-    handshakes_failed: Vec<Count>,
+    handshakes: Results,
     handshake_seconds: Histogram,
 }
 
@@ -40,10 +38,7 @@ impl ListenerMetrics {
             open: Count::default(),
             accepted: Count::default(),
             accept_errors: Count::default(),
-            handshakes_done: Count::default(),
-            handshakes_failed: endings_of(Stage::Handshake)
-                .map(|_| Count::default())
-                .collect(),
+            handshakes: Results::new(Stage::Handshake),
             handshake_seconds,
         }
     }
@@ -82,19 +77,7 @@ impl ListenerMetrics {
     /// Counts a connection that ended before its handshake began. Endings of another stage are not
     /// counted here.
     pub fn refused(&self, ending: Ending) {
-        let position = endings_of(Stage::Handshake).position(|known| known == ending);
-        let count = position.and_then(|position| self.handshakes_failed.get(position));
-        debug_assert!(count.is_some(), "{ending:?} is no ending of a handshake");
-        if let Some(count) = count {
-            count.increment();
-        }
-    }
-
-    fn handshakes(&self, family: &mut Family) {
-        family.add(&[&self.name, "ok"], self.handshakes_done.value());
-        for (ending, count) in endings_of(Stage::Handshake).zip(&self.handshakes_failed) {
-            family.add(&[&self.name, ending.label()], count.value());
-        }
+        self.handshakes.ended(ending);
     }
 }
 
@@ -110,7 +93,7 @@ impl Drop for HandshakeTimer {
         let seconds = self.started.elapsed().as_secs_f64();
         self.listener.handshake_seconds.observe(seconds);
         match self.outcome {
-            Ok(()) => self.listener.handshakes_done.increment(),
+            Ok(()) => self.listener.handshakes.done(),
             Err(ending) => self.listener.refused(ending),
         }
     }
@@ -132,7 +115,7 @@ pub(super) fn collect(listeners: &[Arc<ListenerMetrics>]) -> Vec<MetricFamily> {
         open.add(&[&listener.name], listener.open.value());
         accepted.add(&[&listener.name], listener.accepted.value());
         errors.add(&[&listener.name], listener.accept_errors.value());
-        listener.handshakes(&mut handshakes);
+        listener.handshakes.collect(&listener.name, &mut handshakes);
     }
     [open, accepted, errors, handshakes]
         .map(Family::finish)

@@ -202,7 +202,7 @@ impl Metrics {
 
     /// Counts a request that was refused before a route was found for it.
     pub fn refused_without_route(&self, ending: Ending) {
-        self.shared.unrouted.refused(ending);
+        self.shared.unrouted.results.ended(ending);
     }
 
     /// Counts how a TLS session began.

@@ -11,6 +11,7 @@ mod log_queue;
 mod metrics;
 mod names;
 mod process;
+mod results;
 mod route;
 mod series;
 mod worker;

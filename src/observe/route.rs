@@ -1,7 +1,8 @@
 //! What is counted of a route: upgrades, open sockets, frames, endings.
 
 use super::{
-    label::{Direction, ENDING_SERIES, OPCODES, UnitResult, endings_of, position_of},
+    label::{Direction, ENDING_SERIES, OPCODES, UnitResult, position_of},
+    results::Results,
     series::{self, Count, Family},
     worker::{WorkerRoute, Workers},
 };
@@ -35,9 +36,7 @@ pub(super) struct RouteSeries {
 #[derive(Debug)]
 pub(super) struct Upgrades {
     pub(super) route: String,
-    done: Count,
-    /// One for each ending of the stage, in the order of [`endings_of`].
-    refused: Vec<Count>,
+    pub(super) results: Results,
 }
 
 /// Open sockets of one route with one backend.
@@ -65,12 +64,12 @@ impl RouteMetrics {
 
     /// Counts a refused upgrade. Endings of another stage are not counted here.
     pub fn refused(&self, ending: Ending) {
-        self.series.upgrades.refused(ending);
+        self.series.upgrades.results.ended(ending);
     }
 
     /// Counts a finished upgrade, and the WebSocket as open.
     pub fn upgraded(self: &Arc<Self>) -> SocketGuard {
-        self.series.upgrades.done.increment();
+        self.series.upgrades.results.done();
         self.open.open.increment();
         SocketGuard {
             route: Arc::clone(self),
@@ -167,26 +166,7 @@ impl Upgrades {
     pub(super) fn new(route: &str) -> Self {
         Self {
             route: route.to_owned(),
-            done: Count::default(),
-            refused: endings_of(Stage::Upgrade)
-                .map(|_| Count::default())
-                .collect(),
-        }
-    }
-
-    pub(super) fn refused(&self, ending: Ending) {
-        let position = endings_of(Stage::Upgrade).position(|known| known == ending);
-        let count = position.and_then(|position| self.refused.get(position));
-        debug_assert!(count.is_some(), "{ending:?} is no ending of an upgrade");
-        if let Some(count) = count {
-            count.increment();
-        }
-    }
-
-    fn results(&self, family: &mut Family) {
-        family.add(&[&self.route, "ok"], self.done.value());
-        for (ending, count) in endings_of(Stage::Upgrade).zip(&self.refused) {
-            family.add(&[&self.route, ending.label()], count.value());
+            results: Results::new(Stage::Upgrade),
         }
     }
 }
@@ -204,7 +184,7 @@ impl OpenSockets {
 /// The family of all upgrades.
 pub(super) fn collect_upgrades<'a>(all: impl Iterator<Item = &'a Arc<Upgrades>>) -> MetricFamily {
     let mut family = Family::new(series::UPGRADES);
-    all.for_each(|upgrades| upgrades.results(&mut family));
+    all.for_each(|upgrades| upgrades.results.collect(&upgrades.route, &mut family));
     family.finish()
 }
 
