@@ -29,7 +29,7 @@ use self::{
     findings::{Finding, Reading},
     reader::Table,
     sections::Draft,
-    source::Text,
+    source::{Places, Text},
 };
 use crate::{
     admin::AdminSettings,
@@ -104,8 +104,10 @@ pub fn parse(name: &str, text: &str, directory: &Path) -> Result<Loaded, Problem
     let text = Text::new(name, text);
     let (mut problems, paths) = reading.finish(&text);
     report_syntax(&syntax, &text, &mut problems);
-    let mut places = draft.places();
-    places.paths = paths;
+    let places = Places {
+        paths,
+        routes: draft.route_places(),
+    };
     let wrong = problems
         .iter()
         .any(|problem| problem.severity == Severity::Error);

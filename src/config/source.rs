@@ -32,19 +32,12 @@ pub(super) struct Text {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     pub(super) paths: Vec<(PathBuf, Place)>,
-    pub(super) listeners: Vec<Place>,
     pub(super) routes: Vec<Place>,
-    pub(super) backends: Vec<(String, Place)>,
 }
 
 impl Source {
     pub(super) fn new(text: Text, places: Places) -> Self {
         Self { text, places }
-    }
-
-    /// The file's name as the operator gave it.
-    pub fn name(&self) -> &str {
-        &self.text.name
     }
 
     /// Every file that the configuration names, in its order: what has to be read and watched.
@@ -64,17 +57,6 @@ impl Source {
         self.diagnose(place.and_then(|(_, place)| place.as_ref()), message, hint)
     }
 
-    /// An error at the listener with this index in `Settings::listeners`.
-    pub fn diagnose_listener(
-        &self,
-        index: usize,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Diagnostic {
-        let place = self.places.listeners.get(index).and_then(Option::as_ref);
-        self.diagnose(place, message, hint)
-    }
-
     /// An error at the route with this index in `Settings::routes`.
     pub fn diagnose_route(
         &self,
@@ -84,27 +66,6 @@ impl Source {
     ) -> Diagnostic {
         let place = self.places.routes.get(index).and_then(Option::as_ref);
         self.diagnose(place, message, hint)
-    }
-
-    /// An error at the backend of this name.
-    pub fn diagnose_backend(
-        &self,
-        name: &str,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Diagnostic {
-        let mut backends = self.places.backends.iter();
-        let place = backends.find(|(backend, _)| backend == name);
-        self.diagnose(place.and_then(|(_, place)| place.as_ref()), message, hint)
-    }
-
-    /// An error that concerns the configuration as a whole.
-    pub fn diagnose_whole(
-        &self,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Diagnostic {
-        self.diagnose(None, message, hint)
     }
 
     fn diagnose(

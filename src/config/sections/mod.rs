@@ -20,7 +20,7 @@ pub(super) use self::{
     server::ServerDraft,
     tls::{ClientsDraft, TlsDraft},
 };
-use super::{Settings, findings::Placed, reader::Table, source::Places, values};
+use super::{Settings, findings::Placed, reader::Table, source::Place, values};
 use std::path::PathBuf;
 
 /// A configuration as read.
@@ -54,19 +54,10 @@ impl Draft {
         draft
     }
 
-    /// Where the parts stand; the paths come from the reading.
-    pub(super) fn places(&self) -> Places {
-        let listeners = self.listeners.iter().flatten();
+    /// Where the routes stand.
+    pub(super) fn route_places(&self) -> Vec<Place> {
         let routes = self.routes.iter().flatten();
-        let backends = self.backends.iter();
-        Places {
-            paths: Vec::new(),
-            listeners: listeners.map(|listener| listener.place.clone()).collect(),
-            routes: routes.map(|route| route.place.clone()).collect(),
-            backends: backends
-                .map(|backend| (backend.name.clone(), backend.place.clone()))
-                .collect(),
-        }
+        routes.map(|route| route.place.clone()).collect()
     }
 
     /// The settings; `None` if a value of the draft was wrong.
