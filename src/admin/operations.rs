@@ -72,6 +72,25 @@ pub struct Status {
     pub certificates: Vec<CertificateStatus>,
 }
 
+#[cfg(test)]
+impl Status {
+    /// A proxy that has just started, for tests.
+    pub(crate) fn sample() -> Self {
+        Self {
+            version: "1.2.3".to_owned(),
+            pid: 7,
+            uptime_seconds: 60,
+            state: DrainState::Running,
+            generation: 4,
+            configured_at: 1_700_000_000,
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            backends: Vec::new(),
+            certificates: Vec::new(),
+        }
+    }
+}
+
 /// Whether the proxy drains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

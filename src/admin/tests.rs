@@ -38,18 +38,7 @@ impl Operations for Fake {
     }
 
     fn status(&self) -> Status {
-        Status {
-            version: "1.2.3".to_owned(),
-            pid: 7,
-            uptime_seconds: 60,
-            state: DrainState::Running,
-            generation: 4,
-            configured_at: 1_700_000_000,
-            listeners: Vec::new(),
-            routes: Vec::new(),
-            backends: Vec::new(),
-            certificates: Vec::new(),
-        }
+        Status::sample()
     }
 
     fn connections(&self, page: &PageRequest) -> ConnectionPage {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::admin::{
-    AdminSettings, ConnectionPage, ConnectionRow, DrainState, Operations, PageRequest, Problem,
-    ReloadAnswer, ReloadReport, Selection, Status, serve,
+    AdminSettings, ConnectionPage, ConnectionRow, Operations, PageRequest, Problem, ReloadAnswer,
+    ReloadReport, Selection, Status, serve,
 };
 use std::{
     future::{Future, pending, ready},
@@ -21,18 +21,7 @@ impl Operations for Fake {
     }
 
     fn status(&self) -> Status {
-        Status {
-            version: "1.2.3".to_owned(),
-            pid: 7,
-            uptime_seconds: 60,
-            state: DrainState::Running,
-            generation: 4,
-            configured_at: 0,
-            listeners: Vec::new(),
-            routes: Vec::new(),
-            backends: Vec::new(),
-            certificates: Vec::new(),
-        }
+        Status::sample()
     }
 
     fn connections(&self, page: &PageRequest) -> ConnectionPage {

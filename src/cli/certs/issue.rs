@@ -18,6 +18,16 @@ use super::{
 const INIT_ADVICE: &str = "Issue one more certificate with `tidegate certs issue`, \
      choose another folder with --dir, or replace everything with --force";
 const ISSUE_ADVICE: &str = "Choose another place with --out, or replace it with --force";
+/// The files of a set of credentials, besides the keyring.
+pub(in crate::cli) const SET: [&str; 7] = [
+    "ca.pem",
+    "ca.key",
+    "ca.crl",
+    "server.pem",
+    "server.key",
+    "client.pem",
+    "client.key",
+];
 /// The key in the keyring of a new set.
 const FIRST_KID: &str = "dev";
 /// The first revocation list lasts as long as the first certificates: a try-out that is taken up
@@ -31,17 +41,8 @@ pub(super) fn init(
     output: &mut impl Write,
 ) -> Result<(), CertsError> {
     let inside = |name: &str| arguments.dir.join(name);
-    let names = [
-        "ca.pem",
-        "ca.key",
-        "ca.crl",
-        "server.pem",
-        "server.key",
-        "client.pem",
-        "client.key",
-    ];
     if !arguments.force {
-        files::expect_absent(&names.map(inside), INIT_ADVICE)?;
+        files::expect_absent(&SET.map(inside), INIT_ADVICE)?;
     }
     let authority = DevelopmentCa::new(arguments.algorithm)?;
     let own = ["localhost", "127.0.0.1", "::1"];
@@ -61,7 +62,7 @@ pub(super) fn init(
     files::replace(&inside("ca.crl"), &list.pem()?, everybody)?;
     write_pair(&inside("server"), &server)?;
     write_pair(&inside("client"), &client)?;
-    for name in names {
+    for name in SET {
         writeln!(output, "{}", inside(name).display())?;
     }
     let keyring = inside("keyring.toml");

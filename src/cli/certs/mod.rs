@@ -19,6 +19,8 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::cli) use issue::SET;
+
 pub use authority::{DevelopmentCa, Issued, KeyAlgorithm, LeafRequest, Purpose, Validity};
 
 /// What `tidegate certs` can do.

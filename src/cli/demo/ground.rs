@@ -2,7 +2,7 @@
 
 use crate::{
     cli::certs::{
-        self, CertsCommand, CertsError, InitArguments, IssueArguments, KeyAlgorithm, Purpose,
+        self, CertsCommand, CertsError, InitArguments, IssueArguments, KeyAlgorithm, Purpose, SET,
     },
     config::{self, Problems, Settings},
     policy::identity::Fingerprint,
@@ -20,16 +20,6 @@ use std::{
 const EMBEDDED: &str = include_str!("../../../proxy.toml");
 /// The file that says which credentials are the demo's own.
 const MARKER: &str = "made-by-demo";
-/// Every file of a set of credentials.
-const FILES: [&str; 7] = [
-    "ca.pem",
-    "ca.key",
-    "ca.crl",
-    "server.pem",
-    "server.key",
-    "client.pem",
-    "client.key",
-];
 
 /// A configuration and its credentials.
 pub(super) struct Ground {
@@ -205,7 +195,7 @@ fn expect_own_files(settings: &Settings, config: &Path, folder: &Path) -> Result
 
 fn find_or_make(folder: &Path) -> Result<Origin, GroundError> {
     let missing = |name: &&&str| folder.join(name).symlink_metadata().is_err();
-    if FILES.iter().filter(missing).count() == FILES.len() {
+    if SET.iter().filter(missing).count() == SET.len() {
         let init = InitArguments {
             dir: folder.to_owned(),
             host: Vec::new(),
@@ -217,7 +207,7 @@ fn find_or_make(folder: &Path) -> Result<Origin, GroundError> {
         return Ok(Origin::Now);
     }
     // The CRL and the CA's key are not needed to talk, and may well be kept elsewhere.
-    let mut needed = FILES
+    let mut needed = SET
         .iter()
         .filter(|name| !matches!(**name, "ca.key" | "ca.crl"));
     if let Some(name) = needed.find(missing) {
