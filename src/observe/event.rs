@@ -1,7 +1,7 @@
 //! The events that are logged for every connection and reload, so that each has one spelling of
 //! its fields. A connection's lines share `id`.
 
-use super::label::Trigger;
+use super::{ExpiryKind, label::Trigger};
 use crate::ending::{By, Ending, Stage};
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 use tracing::{Level, error, info, warn};
@@ -161,9 +161,22 @@ pub fn reload_failed<P: Display>(trigger: Trigger, generation: u64, problems: &[
     );
 }
 
-/// Something that will end soon; `days` are left.
-pub fn expires_soon(kind: super::ExpiryKind, name: &str, days: i64) {
-    warn!(kind = kind.label(), name, days, "expires soon; renew it");
+/// Something that will end soon: in so many whole days, and hours in all.
+pub(super) fn expires_soon(kind: ExpiryKind, name: &str, days: i64, hours: i64) {
+    let (kind, from_then_on) = (kind.label(), kind.consequence());
+    warn!(
+        kind,
+        name, days, hours, from_then_on, "expires soon; renew it"
+    );
+}
+
+/// Something that has ended, and what follows.
+pub(super) fn expired(kind: ExpiryKind, name: &str) {
+    let consequence = kind.consequence();
+    warn!(
+        kind = kind.label(),
+        name, consequence, "has expired; renew it"
+    );
 }
 
 /// What peers do is news; what the backend or the proxy itself does may need somebody.

@@ -1,11 +1,15 @@
 //! When certificates, CRLs and keys end.
 
 use super::{
+    event,
     label::closed_set,
     series::{self, Family},
 };
 use prometheus::proto::MetricFamily;
 use std::collections::BTreeMap;
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
 
 closed_set! {
     /// What it is that expires.
@@ -21,6 +25,29 @@ closed_set! {
     }
 }
 
+impl ExpiryKind {
+    /// How long before the end somebody should be told, in seconds. A CRL is replaced every few
+    /// days, or hours; the rest lasts for months.
+    const fn notice(self) -> i64 {
+        match self {
+            Self::Crl => 2 * DAY,
+            Self::Server | Self::ClientCa | Self::IntegrityKey => 14 * DAY,
+        }
+    }
+
+    /// What follows from its end.
+    pub(super) const fn consequence(self) -> &'static str {
+        match self {
+            Self::Server => "clients refuse it",
+            Self::ClientCa => "its clients are refused",
+            Self::Crl => {
+                "new clients of its issuer are refused, unless tls.clients.crl_expired allows them"
+            }
+            Self::IntegrityKey => "no new connection may use it",
+        }
+    }
+}
+
 /// One thing of the configuration that expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
@@ -30,6 +57,18 @@ pub struct Expiry {
     pub name: String,
     /// The last second at which it is valid, in Unix time.
     pub unix: i64,
+}
+
+impl Expiry {
+    /// Logs a warning if the end is near or past at `now`, in Unix time.
+    pub fn warn(&self, now: i64) {
+        let left = self.unix - now;
+        if left < 0 {
+            event::expired(self.kind, &self.name);
+        } else if left < self.kind.notice() {
+            event::expires_soon(self.kind, &self.name, left / DAY, left / HOUR);
+        }
+    }
 }
 
 /// The family of `expiries`. Of several with one name (a file with many CAs), the first to end is told.
@@ -54,4 +93,42 @@ pub(super) fn collect(expiries: &[Expiry]) -> MetricFamily {
 )]
 const fn seconds(unix: i64) -> f64 {
     unix as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{LogFormat, log::lines_of};
+
+    fn told(kind: ExpiryKind, left: i64) -> String {
+        let expiry = Expiry {
+            kind,
+            name: "it".to_owned(),
+            unix: 1_000 + left,
+        };
+        lines_of(LogFormat::Json, "info", || expiry.warn(1_000)).concat()
+    }
+
+    #[test]
+    fn there_is_a_warning_two_weeks_before_an_end_and_two_days_before_that_of_a_list() {
+        let (crl, server) = (ExpiryKind::Crl, ExpiryKind::Server);
+        assert!(told(server, 13 * DAY).contains("expires soon"));
+        assert_eq!(told(server, 15 * DAY), "");
+        assert_eq!(told(crl, 3 * DAY), "");
+        let soon = told(crl, 30 * HOUR);
+        for field in [r#""days":1"#, r#""hours":30"#] {
+            assert!(soon.contains(field), "{soon}");
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_told_with_what_follows() {
+        let ended = told(ExpiryKind::Crl, -1);
+        assert!(
+            ended.contains("has expired") && ended.contains("crl_expired"),
+            "{ended}"
+        );
+        // The last second belongs to the validity.
+        assert!(told(ExpiryKind::Crl, 0).contains("expires soon"));
+    }
 }

@@ -17,7 +17,7 @@ pub mod watch;
 
 use crate::{
     config::{Diagnostic, Settings, Severity},
-    connection::{Shared, snapshot::Snapshot, trust::Rulebook},
+    connection::{Shared, authenticate::unix_time, snapshot::Snapshot, trust::Rulebook},
     observe::{ReloadResult, Trigger, event},
 };
 use build::{Candidate, Digests};
@@ -30,10 +30,6 @@ use std::{
 };
 
 pub use review::Touched;
-
-/// Days before the end of a certificate or CRL from which on there are warnings.
-const WARN_DAYS: i64 = 14;
-const DAY: i64 = 86_400;
 
 /// Puts new configurations to use.
 pub struct Reloader {
@@ -244,13 +240,8 @@ pub fn log_warnings(warnings: &[Diagnostic]) {
     }
 }
 
-/// Warns of certificates, CRLs and keys that end soon.
+/// Warns of certificates, CRLs and keys that end soon, or have ended.
 pub fn warn_of_expiry(snapshot: &Snapshot) {
-    let now = crate::connection::authenticate::unix_time();
-    for expiry in &snapshot.expiries {
-        let days = (expiry.unix - now) / DAY;
-        if days < WARN_DAYS {
-            event::expires_soon(expiry.kind, &expiry.name, days);
-        }
-    }
+    let now = unix_time();
+    snapshot.expiries.iter().for_each(|expiry| expiry.warn(now));
 }

@@ -1,7 +1,7 @@
 //! Lists of revoked certificates, good and bad.
 
-use super::{open, revoke, with_list};
-use crate::support::{Backend, Config, Credentials, Proxy};
+use super::{echoes, open, revoke, with_list};
+use crate::support::{Backend, Config, Credentials, Proxy, log, within};
 use rcgen::{RevokedCertParams, SerialNumber};
 use rustls::AlertDescription;
 use tidegate::{
@@ -122,6 +122,40 @@ async fn a_list_past_its_time_refuses_unless_it_is_allowed() {
     listed.refuses_with(AlertDescription::UnknownCA).await;
     listed.put(&[stale], "crl_expired = 'allow'").await;
     listed.admits().await;
+}
+
+#[tokio::test]
+async fn a_list_that_goes_stale_refuses_new_clients_and_leaves_open_sockets() {
+    let (listed, _backend) = Listed::new().await;
+    let short = list(&listed.proxy.credentials, -1_000, 2, &[]);
+    listed.put(&[short], "").await;
+    let mut socket = open(&listed.proxy.dial(), "/").await;
+    let unknown = [("result", "certificate_status_unknown")];
+    let refused = async {
+        while listed.proxy.metric("tidegate_handshakes_total", &unknown) < 1.0 {
+            // In TLS 1.3 the client learns of a refusal only after its own handshake.
+            let _ = listed.proxy.dial().try_session().await;
+        }
+    };
+    within("the end of the list", refused).await;
+    echoes(&mut socket).await;
+}
+
+#[tokio::test]
+async fn a_list_that_is_stale_within_two_days_is_warned_of() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let folder = listed.proxy.folder.path("").display().to_string();
+    let warned = || {
+        let of_list = |line: &log::Line| {
+            line.message.contains("expires soon") && line.field("name").starts_with(&folder)
+        };
+        log::lines(of_list).len()
+    };
+    listed.put(&[list(ours, -10, 3 * 86_400, &[])], "").await;
+    assert_eq!(warned(), 0);
+    listed.put(&[list(ours, -5, 86_400, &[])], "").await;
+    assert_eq!(warned(), 1);
 }
 
 #[tokio::test]
