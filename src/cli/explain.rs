@@ -21,8 +21,9 @@ use crate::{
         request::RequestHead,
     },
     reload::build,
-    tls::{MaterialError, files},
+    tls::{self, MaterialError, files},
 };
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use std::{
     fmt::Display,
@@ -96,6 +97,8 @@ struct Step {
 struct Walk<'a> {
     args: &'a ExplainArgs,
     snapshot: &'a Snapshot,
+    /// The files with revocation lists.
+    lists: &'a [PathBuf],
     listener: usize,
     steps: Vec<Step>,
     rule: Option<String>,
@@ -113,10 +116,12 @@ pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError
     let listener = find_listener(args.listener.as_deref(), &names)?;
     let metrics =
         Metrics::unscraped(&names).map_err(|error| ExplainError::Internal(error.to_string()))?;
+    let lists = candidate.settings.tls.clients.crl.clone();
     let snapshot = candidate.snapshot(0, &metrics);
     let walk = Walk {
         args,
         snapshot: &snapshot,
+        lists: &lists,
         listener,
         steps: Vec::new(),
         rule: None,
@@ -176,54 +181,79 @@ impl Walk<'_> {
             ClientCertMode::Required => "it requires a client certificate",
         };
         self.note("handshake", asks);
-        let client = match (&self.args.cert, mode) {
+        match (&self.args.cert, mode) {
             (None, ClientCertMode::Required) => {
                 let sentence = Ending::CertificateMissing.sentence();
                 let refused = self.refuse("certificate", sentence, Ending::CertificateMissing);
-                return Ok(refused.map(|()| Client::anonymous()));
+                Ok(refused.map(|()| Client::anonymous()))
             }
-            (None, _) => Client::anonymous(),
+            (None, _) => Ok(Ok(Client::anonymous())),
             (Some(_), ClientCertMode::Off) => {
                 self.note("certificate", "it is never shown");
-                Client::anonymous()
+                Ok(Ok(Client::anonymous()))
             }
             (Some(path), _) => {
                 let chain = files::certificates(path).map_err(ExplainError::Certificate)?;
-                let standing = self.snapshot.trust.standing(&chain, unix_time());
-                match Client::read(&chain) {
-                    Ok(client) => Client { standing, ..client },
-                    Err(error) => {
-                        return Ok(Err(self.stop(
-                            "certificate",
-                            error,
-                            Ending::RequestNotAllowed,
-                        )));
-                    }
-                }
+                self.certificate(&chain)
             }
-        };
-        Ok(self.verified(client))
+        }
     }
 
-    /// The handshake fails where CAs and CRLs do not agree.
-    fn verified(&mut self, client: Client) -> Result<Client, Ending> {
-        let Some(identity) = client.identity.clone() else {
-            return Ok(client);
+    /// Who shows this chain. The handshake fails where CAs and CRLs do not agree.
+    fn certificate(
+        &mut self,
+        chain: &[CertificateDer<'static>],
+    ) -> Result<Result<Client, Ending>, ExplainError> {
+        let standing = self.snapshot.trust.standing(chain, unix_time());
+        let client = match Client::read(chain) {
+            Ok(client) => Client { standing, ..client },
+            Err(error) => {
+                let ending = Ending::RequestNotAllowed;
+                return Ok(Err(self.stop("certificate", error, ending)));
+            }
         };
-        self.note(
-            "certificate",
-            format!("{} ({})", identity.display_name(), identity.subject),
-        );
+        self.introduce(&client);
+        if standing == Standing::Revoked {
+            self.name_revoked(chain)?;
+        }
+        match standing {
+            Standing::Trusted => {
+                self.note("trust", standing.sentence());
+                Ok(Ok(client))
+            }
+            standing => Ok(Err(self.stop(
+                "trust",
+                standing.sentence(),
+                ending_of(standing),
+            ))),
+        }
+    }
+
+    fn introduce(&mut self, client: &Client) {
+        let Some(identity) = &client.identity else {
+            return;
+        };
+        let name = identity.display_name();
+        self.note("certificate", format!("{name} ({})", identity.subject));
         for name in &identity.unusable {
             self.note("certificate", format!("no rule can match its name {name}"));
         }
-        match client.standing {
-            Standing::Trusted => {
-                self.note("trust", client.standing.sentence());
-                Ok(client)
-            }
-            standing => Err(self.stop("trust", standing.sentence(), ending_of(standing))),
+    }
+
+    /// Which certificates of the chain the lists hold: its own, or one of an intermediate CA.
+    fn name_revoked(&mut self, chain: &[CertificateDer<'static>]) -> Result<(), ExplainError> {
+        let listings = tls::listings(chain, self.lists).map_err(ExplainError::Certificate)?;
+        for tls::Listing {
+            subject,
+            serial,
+            list,
+        } in listings
+        {
+            let list = list.display();
+            let detail = format!("{subject} with the serial number {serial} is on {list}");
+            self.note("revoked", detail);
         }
+        Ok(())
     }
 
     fn request(&mut self, head: &RequestHead<'_>, client: &Client) -> Result<(), Ending> {

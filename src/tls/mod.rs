@@ -18,6 +18,8 @@ pub mod trust;
 pub mod verified;
 mod verifier;
 
+pub use revocation::{Listing, listings};
+
 /// The `[tls]` table, checked; paths are absolute or relative to the working directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TlsSettings {

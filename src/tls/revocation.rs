@@ -7,12 +7,15 @@
 //! out by a file that was mixed up.
 
 use super::{ClientTrust, CrlPolicy, MaterialError, files};
-use crate::observe::{Expiry, ExpiryKind};
+use crate::{
+    observe::{Expiry, ExpiryKind},
+    policy::identity::Identity,
+};
 use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, CertificateRevocationListDer},
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use x509_parser::{
     certificate::X509Certificate, prelude::FromDer, revocation_list::CertificateRevocationList,
 };
@@ -28,6 +31,17 @@ pub(super) struct Issuers<'a> {
     pub(super) provider: &'a CryptoProvider,
     /// Seconds since 1970.
     pub(super) now: i64,
+}
+
+/// A certificate that stands on a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Its subject.
+    pub subject: String,
+    /// Its serial number in hexadecimal.
+    pub serial: String,
+    /// The list's file.
+    pub list: PathBuf,
 }
 
 /// What reading the lists tells beside them.
@@ -76,6 +90,44 @@ pub(super) fn load(
     }
     lists.sort_by(|one, other| other.age().cmp(&one.age()));
     lists
+}
+
+/// Which certificates of a chain stand on a list in the name of their issuer.
+///
+/// It tells people where to look, and decides nothing: it verifies no signature, and looks at lists
+/// that newer ones replace.
+///
+/// # Errors
+/// A file cannot be read, or holds no whole CRL.
+pub fn listings(
+    chain: &[CertificateDer<'_>],
+    files: &[PathBuf],
+) -> Result<Vec<Listing>, MaterialError> {
+    let mut found = Vec::new();
+    for path in files {
+        for der in files::revocation_lists(path, FILE_MAX)? {
+            let parsed = CertificateRevocationList::from_der(&der);
+            let (_, list) = parsed.map_err(|_| not_whole(path))?;
+            let listed = chain.iter().filter(|der| is_listed(der, &list));
+            let identities = listed.filter_map(|der| Identity::from_der(der).ok());
+            found.extend(identities.map(|identity| Listing {
+                subject: identity.subject,
+                serial: identity.serial,
+                list: path.clone(),
+            }));
+        }
+    }
+    Ok(found)
+}
+
+fn is_listed(der: &CertificateDer<'_>, list: &CertificateRevocationList<'_>) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+        return false;
+    };
+    certificate.issuer().as_raw() == list.issuer().as_raw()
+        && list
+            .iter_revoked_certificates()
+            .any(|entry| entry.raw_serial() == certificate.raw_serial())
 }
 
 impl RevocationList {

@@ -1,5 +1,12 @@
 use super::*;
-use crate::cli::certs::{DevelopmentCa, Issued, KeyAlgorithm};
+use crate::{
+    cli::certs::{DevelopmentCa, Issued, KeyAlgorithm},
+    policy::identity::Identity,
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SerialNumber,
+};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -174,6 +181,55 @@ fn a_revoked_certificate_is_refused_in_the_handshake() {
     assert!(!admitted);
     let ending = "refused in the handshake: certificate_revoked";
     assert_eq!(text.lines().last(), Some(ending));
+    let serial = Identity::from_der(&issued.certificate).unwrap().serial;
+    let named = format!("CN=Alice with the serial number {serial} is on ");
+    assert!(text.contains(&named), "{text}");
+}
+
+/// An intermediate CA of the folder's, and a client of it; the chain is in the file.
+fn behind_an_intermediate(folder: &Folder) -> (Issued, PathBuf) {
+    let key = KeyPair::from_pem(&folder.ca.key_pem()).unwrap();
+    let root = Issuer::from_ca_cert_der(folder.ca.certificate(), key).unwrap();
+    let mut parameters = CertificateParams::default();
+    let name = &mut parameters.distinguished_name;
+    name.push(DnType::CommonName, "Middle");
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    parameters.serial_number = Some(SerialNumber::from(4711_u64));
+    let key = KeyPair::generate().unwrap();
+    let middle = parameters.signed_by(&key, &root).unwrap();
+    let middle = Issued {
+        certificate_pem: middle.pem(),
+        certificate: middle.der().clone(),
+        key_pem: key.serialize_pem().into(),
+    };
+    let mut parameters = CertificateParams::default();
+    let usages = &mut parameters.extended_key_usages;
+    usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+    let issuer = Issuer::from_ca_cert_der(&middle.certificate, key).unwrap();
+    let leaf = parameters.signed_by(&KeyPair::generate().unwrap(), &issuer);
+    let chain = leaf.unwrap().pem() + &middle.certificate_pem;
+    folder.write("chain.pem", &chain);
+    (middle, folder.path.join("chain.pem"))
+}
+
+#[test]
+fn a_revoked_intermediate_is_told_from_the_client_s_own_certificate() {
+    let folder = Folder::new();
+    let (middle, chain) = behind_an_intermediate(&folder);
+    let text = fs::read_to_string(folder.path.join("proxy.toml")).unwrap();
+    let listless = "crl = [\"ca.crl\"]\ncrl_missing = \"allow\"";
+    folder.write("proxy.toml", &text.replace("crl = [\"ca.crl\"]", listless));
+    folder.write("ca.crl", &folder.ca.crl(&[&middle]).unwrap());
+    let (admitted, text) = explained(&folder.args(Some(&chain), "a.test", "/chat"));
+    assert!(!admitted);
+    let revoked: Vec<_> = text.lines().filter(|l| l.starts_with("revoked")).collect();
+    let [line] = revoked.as_slice() else {
+        panic!("{text}");
+    };
+    assert!(
+        line.contains("Middle with the serial number 1267"),
+        "{line}"
+    );
 }
 
 #[test]
