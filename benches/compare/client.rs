@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+pub(crate) const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A transport, with or without TLS.
@@ -52,6 +52,11 @@ impl Connector {
 
     /// Connects and upgrades.
     pub(crate) async fn open(&self) -> Result<Socket> {
+        self.open_at("localhost").await
+    }
+
+    /// The same, asking for this host, by SNI and in the request.
+    pub(crate) async fn open_at(&self, host: &str) -> Result<Socket> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         let mut socket = match &self.tls {
@@ -60,7 +65,8 @@ impl Connector {
                 resumed: false,
             },
             Some(tls) => {
-                let stream = tls.connect(ServerName::try_from("localhost")?, tcp).await?;
+                let name = ServerName::try_from(host.to_owned())?;
+                let stream = tls.connect(name, tcp).await?;
                 let kind = stream.get_ref().1.handshake_kind();
                 Socket {
                     transport: Box::new(stream),
@@ -68,17 +74,16 @@ impl Connector {
                 }
             }
         };
-        socket.upgrade(self.address).await?;
+        socket.upgrade(host, self.address.port()).await?;
         Ok(socket)
     }
 }
 
 impl Socket {
-    async fn upgrade(&mut self, address: SocketAddr) -> Result<()> {
+    async fn upgrade(&mut self, host: &str, port: u16) -> Result<()> {
         let request = format!(
-            "GET /echo HTTP/1.1\r\nHost: localhost:{}\r\nUpgrade: websocket\r\n\
-             Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n",
-            address.port()
+            "GET /echo HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
         self.transport.write_all(request.as_bytes()).await?;
         self.transport.flush().await?;

@@ -1,6 +1,8 @@
 //! Connections that are opened and closed at once.
 
-use crate::{Result, Target, client::Connector, histogram::Histogram, process};
+use crate::{
+    Result, Target, certificates::DOMAIN, client::Connector, histogram::Histogram, process,
+};
 use serde_json::{Value, json};
 use std::{
     cell::{Cell, RefCell},
@@ -16,6 +18,9 @@ const WARM_UP: Duration = Duration::from_millis(300);
 
 /// What all clients share.
 struct Load {
+    /// How many hosts are asked for, in turn; 0: `localhost` alone.
+    hosts: u64,
+    begun: Cell<u64>,
     stop: Cell<bool>,
     done: Cell<u64>,
     resumed: Cell<u64>,
@@ -23,8 +28,15 @@ struct Load {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub(crate) async fn run(target: &Target, resume: bool, connections: usize) -> Result<Value> {
+pub(crate) async fn run(
+    target: &Target,
+    resume: bool,
+    connections: usize,
+    hosts: u64,
+) -> Result<Value> {
     let load = Rc::new(Load {
+        hosts,
+        begun: Cell::new(0),
         stop: Cell::new(false),
         done: Cell::new(0),
         resumed: Cell::new(0),
@@ -67,10 +79,22 @@ pub(crate) async fn run(target: &Target, resume: bool, connections: usize) -> Re
     }))
 }
 
+impl Load {
+    fn next_host(&self) -> String {
+        let number = self.begun.replace(self.begun.get() + 1);
+        match number.checked_rem(self.hosts) {
+            None => "localhost".to_owned(),
+            Some(number) => format!("host{number}.{DOMAIN}"),
+        }
+    }
+}
+
 async fn come_and_go(load: Rc<Load>, connector: Connector) -> std::result::Result<(), String> {
     while !load.stop.get() {
+        let host = load.next_host();
         let started = Instant::now();
-        let socket = connector.open().await.map_err(|e| e.to_string())?;
+        let opened = connector.open_at(&host).await;
+        let socket = opened.map_err(|e| e.to_string())?;
         load.latencies.borrow_mut().record(started.elapsed(), 1);
         load.resumed
             .set(load.resumed.get() + u64::from(socket.resumed));

@@ -4,18 +4,38 @@ use crate::{
     Result, Target,
     client::{Connector, Message, Socket},
     process,
+    sealed::SealedConnector,
 };
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Handshakes under way at once while silent connections are opened.
-const GENTLE: usize = 4;
+pub(crate) const GENTLE: usize = 4;
 const STORM: usize = 256;
 /// Connections that are opened before the first look, so that what is needed once is there.
 const FIRST: usize = 100;
 const SETTLE: Duration = Duration::from_secs(3);
+/// How long a proxy may take until it is ready, and how long after a failure it is asked again.
+const READY: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Waits until a message comes back, which may be some time after the proxy listens.
+pub(crate) async fn probe(target: &Target) -> Result<Value> {
+    let connector = Connector::new(target, false)?;
+    let deadline = Instant::now() + READY;
+    loop {
+        match open(&connector, 1, 1).await {
+            Ok(sockets) => {
+                close(sockets.into_iter()).await?;
+                return Ok(json!({ "ready": true }));
+            }
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => sleep(AGAIN).await,
+        }
+    }
+}
 
 /// KiB for each connection: the slope between two looks at a fresh process.
 #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -33,6 +53,22 @@ pub(crate) async fn slope(target: &Target, connections: usize) -> Result<Value> 
         "fresh_kib": fresh,
         "kib_per_connection": (after - before) / connections as f64,
     }))
+}
+
+/// The same for connections whose frames are sealed.
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub(crate) async fn sealed_slope(target: &Target, connections: usize) -> Result<Value> {
+    let connector = SealedConnector::new(target)?;
+    let mut sockets = connector.open(FIRST).await?;
+    sleep(SETTLE).await;
+    let before = process::memory(target.pid)?;
+    sockets.extend(connector.open(connections).await?);
+    sleep(SETTLE).await;
+    let after = process::memory(target.pid)?;
+    for socket in sockets {
+        socket.close(1000, "").await?;
+    }
+    Ok(json!({ "kib_per_connection": (after - before) / connections as f64 }))
 }
 
 /// MiB before, during and after a storm of connections, each with one message.
@@ -54,7 +90,11 @@ pub(crate) async fn storm(target: &Target, connections: usize, rest: Duration) -
     }))
 }
 
-async fn open(connector: &Connector, count: usize, at_once: usize) -> Result<Vec<Socket>> {
+pub(crate) async fn open(
+    connector: &Connector,
+    count: usize,
+    at_once: usize,
+) -> Result<Vec<Socket>> {
     let message = &Message::new(125);
     let one = |_| async move {
         let mut socket = connector.open().await?;

