@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tidegate::frame::{Counts, Header, Opcode, Passage, Rules, mask};
+use tidegate::frame::{Counts, Header, Opcode, Passage, Rules, Scanner, mask};
 
 const LIMIT: u64 = 16 << 20;
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -21,6 +21,28 @@ fn frames(count: usize, size: usize) -> Vec<u8> {
     [header.encode().as_slice(), &vec![0x5a; size]]
         .concat()
         .repeat(count)
+}
+
+/// Frames that one read brought, followed and no more.
+fn scanner(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("scanner");
+    for (count, size) in [(1, 125), (32, 125), (4, 16 << 10)] {
+        let stream = frames(count, size);
+        let mut scanner = Scanner::new(Rules::for_client(LIMIT, LIMIT));
+        group.throughput(Throughput::Elements(count as u64));
+        let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let mut rest = black_box(stream.as_slice());
+                while let Ok((taken, Some(event))) = scanner.next(rest) {
+                    black_box(event);
+                    rest = rest.get(taken..).unwrap_or_default();
+                }
+                assert!(rest.is_empty() && scanner.at_border());
+            });
+        });
+    }
+    group.finish();
 }
 
 /// Frames that one read brought, passed on.
@@ -79,6 +101,6 @@ criterion_group! {
     config = Criterion::default()
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3));
-    targets = passage, passage_of_split_headers, masking
+    targets = scanner, passage, passage_of_split_headers, masking
 }
 criterion_main!(benches);

@@ -107,10 +107,40 @@ fn frames(count: usize, size: usize) -> Vec<u8> {
 }
 
 fn counting(criterion: &mut Criterion) {
+    let metrics = metrics_of(10);
+    let counts = metrics.route("route-0").unwrap().worker(0);
+    criterion.bench_function("metrics/count a message", |bencher| {
+        bencher.iter(|| {
+            counts.frames(Direction::ToBackend, 2, 1);
+            counts.bytes(Direction::ToBackend, black_box(131));
+        });
+    });
+}
+
+/// The fold of what every worker has counted, and the text.
+fn scraping(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("metrics/scrape");
+    for routes in [1, 10, 10_000] {
+        let metrics = metrics_of(routes);
+        if routes > 10 {
+            group.sample_size(10);
+        }
+        group.throughput(Throughput::Elements(routes as u64));
+        group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
+            bencher.iter(|| metrics.text().unwrap().len());
+        });
+    }
+    group.finish();
+}
+
+/// The metrics of so many routes, on each of which two workers have counted.
+fn metrics_of(routes: usize) -> Metrics {
     let metrics = Metrics::register(&Registry::new(), &["public".to_owned()], Arc::default());
     let metrics = metrics.unwrap();
     let servers = ["ws://127.0.0.1:9001".to_owned()];
-    let names: Vec<_> = (0..10).map(|number| format!("route-{number}")).collect();
+    let names: Vec<_> = (0..routes)
+        .map(|number| format!("route-{number}"))
+        .collect();
     let routes: Vec<_> = names
         .iter()
         .map(|route| RouteNames {
@@ -123,17 +153,14 @@ fn counting(criterion: &mut Criterion) {
         servers: &servers,
     };
     metrics.set_routes(&routes, &[backend]);
-    let counts = metrics.route("route-0").unwrap().worker(0);
-    criterion.bench_function("metrics/count a message", |bencher| {
-        bencher.iter(|| {
-            counts.frames(Direction::ToBackend, 2, 1);
-            counts.bytes(Direction::ToBackend, black_box(131));
-        });
-    });
-    criterion.bench_function("metrics/scrape 10 routes", |bencher| {
-        bencher.iter(|| metrics.text().unwrap().len());
-    });
+    for name in &names {
+        for worker in 0..2 {
+            let counts = metrics.route(name).unwrap().worker(worker);
+            counts.bytes(Direction::ToBackend, 131);
+        }
+    }
+    metrics
 }
 
-criterion_group!(benches, records, conversation, counting);
+criterion_group!(benches, records, conversation, counting, scraping);
 criterion_main!(benches);

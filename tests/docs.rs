@@ -142,18 +142,24 @@ fn metrics() -> Vec<String> {
         unix: 1,
     };
     metrics.set_expiries(vec![expiry]);
-    let families = registry.gather();
-    let own = families
-        .iter()
-        .filter(|family| family.name().starts_with("tidegate_"));
-    let rows = own.map(|family| {
-        let labels = family.get_metric()[0].get_label().iter();
-        let labels: Vec<_> = labels.map(|label| format!("`{}`", label.name())).collect();
-        let kind = format!("{:?}", family.get_field_type()).to_lowercase();
-        let (name, labels, help) = (family.name(), labels.join(", "), family.help());
-        format!("| `{name}` | {kind} | {labels} | {help} |").replace("|  |", "| |")
-    });
-    rows.collect()
+    let text = metrics.text().unwrap();
+    let mut families: Vec<_> = text.split("# HELP ").skip(1).map(row_of).collect();
+    families.retain(|row| row.starts_with("| `tidegate_"));
+    families.sort();
+    families
+}
+
+/// A row of the table, from a family in the text format without its `# HELP `.
+fn row_of(family: &str) -> String {
+    let mut lines = family.lines();
+    let (name, help) = lines.next().unwrap().split_once(' ').unwrap();
+    let kind = lines.next().unwrap().rsplit(' ').next().unwrap();
+    let (_, labels) = lines.next().unwrap().split_once('{').unwrap_or_default();
+    let labels = labels.split(',').filter_map(|label| label.split_once('='));
+    let labels = labels.map(|(name, _)| name).filter(|name| *name != "le");
+    let labels: Vec<_> = labels.map(|name| format!("`{name}`")).collect();
+    let labels = labels.join(", ");
+    format!("| `{name}` | {kind} | {labels} | {help} |").replace("|  |", "| |")
 }
 
 /// An unknown key is answered with those that are known: so a table tells all of its keys.

@@ -1,7 +1,7 @@
 //! What is counted of backends and their servers.
 
-use super::series::{self, Family, number};
-use prometheus::{Histogram, proto::MetricFamily};
+use super::series::{self, Exposition};
+use prometheus::Histogram;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -91,19 +91,18 @@ impl Servers {
 
     /// Servers that are no longer configured have no `backend_up`, lest a removed one raise an
     /// alarm, but show what is still open.
-    pub(super) fn collect(&self) -> [MetricFamily; 2] {
-        let mut up = Family::new(series::BACKEND_UP);
-        let mut open = Family::new(series::BACKEND_OPEN);
+    pub(super) fn collect(&self, out: &mut Exposition) {
+        let mut up = out.family(series::BACKEND_UP);
+        for ((backend, server), entry) in self.0.iter().filter(|(_, entry)| entry.current) {
+            let is_up = entry.gauges.up.load(Ordering::Relaxed);
+            up.add(&[backend, server], u8::from(is_up));
+        }
+        let mut open = out.family(series::BACKEND_OPEN);
         for ((backend, server), entry) in &self.0 {
             let count = entry.gauges.open.load(Ordering::Relaxed);
-            if entry.current {
-                let is_up = entry.gauges.up.load(Ordering::Relaxed);
-                up.add(&[backend, server], f64::from(u8::from(is_up)));
-            }
             if entry.current || count > 0 {
-                open.add(&[backend, server], number(count as u64));
+                open.add(&[backend, server], count);
             }
         }
-        [up.finish(), open.finish()]
     }
 }

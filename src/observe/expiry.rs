@@ -3,9 +3,8 @@
 use super::{
     event,
     label::closed_set,
-    series::{self, Family},
+    series::{self, Exposition},
 };
-use prometheus::proto::MetricFamily;
 use std::collections::BTreeMap;
 
 const HOUR: i64 = 3_600;
@@ -72,7 +71,7 @@ impl Expiry {
 }
 
 /// The family of `expiries`. Of several with one name (a file with many CAs), the first to end is told.
-pub(super) fn collect(expiries: &[Expiry]) -> MetricFamily {
+pub(super) fn collect(expiries: &[Expiry], out: &mut Exposition) {
     let mut earliest = BTreeMap::new();
     for expiry in expiries {
         let unix = earliest
@@ -80,19 +79,10 @@ pub(super) fn collect(expiries: &[Expiry]) -> MetricFamily {
             .or_insert(expiry.unix);
         *unix = expiry.unix.min(*unix);
     }
-    let mut family = Family::new(series::EXPIRES);
+    let mut family = out.family(series::EXPIRES);
     for ((kind, name), unix) in earliest {
-        family.add(&[kind.label(), name], seconds(unix));
+        family.add(&[kind.label(), name], unix);
     }
-    family.finish()
-}
-
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "exact for 285 million years, and the exposition format has no integers"
-)]
-const fn seconds(unix: i64) -> f64 {
-    unix as f64
 }
 
 #[cfg(test)]

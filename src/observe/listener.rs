@@ -2,10 +2,10 @@
 
 use super::{
     results::Results,
-    series::{self, Count, Family},
+    series::{self, Count, Exposition, Shape},
 };
 use crate::ending::{Ending, Stage};
-use prometheus::{Histogram, proto::MetricFamily};
+use prometheus::Histogram;
 use std::{sync::Arc, time::Instant};
 
 /// The counts of one listener.
@@ -45,7 +45,7 @@ impl ListenerMetrics {
 
     /// Connections that are open now.
     pub fn open(&self) -> u64 {
-        self.open.whole()
+        self.open.value()
     }
 
     /// Its name in the configuration.
@@ -106,18 +106,20 @@ impl Drop for ConnectionGuard {
 }
 
 /// The families of all listeners.
-pub(super) fn collect(listeners: &[Arc<ListenerMetrics>]) -> Vec<MetricFamily> {
-    let mut open = Family::new(series::CONNECTIONS_OPEN);
-    let mut accepted = Family::new(series::CONNECTIONS_TOTAL);
-    let mut errors = Family::new(series::ACCEPT_ERRORS);
-    let mut handshakes = Family::new(series::HANDSHAKES);
+pub(super) fn collect(listeners: &[Arc<ListenerMetrics>], out: &mut Exposition) {
+    let counts: [(&'static Shape, fn(&ListenerMetrics) -> &Count); 3] = [
+        (series::CONNECTIONS_OPEN, |listener| &listener.open),
+        (series::CONNECTIONS_TOTAL, |listener| &listener.accepted),
+        (series::ACCEPT_ERRORS, |listener| &listener.accept_errors),
+    ];
+    for (shape, count) in counts {
+        let mut family = out.family(shape);
+        for listener in listeners {
+            family.add(&[&listener.name], count(listener).value());
+        }
+    }
+    let mut handshakes = out.family(series::HANDSHAKES);
     for listener in listeners {
-        open.add(&[&listener.name], listener.open.value());
-        accepted.add(&[&listener.name], listener.accepted.value());
-        errors.add(&[&listener.name], listener.accept_errors.value());
         listener.handshakes.collect(&listener.name, &mut handshakes);
     }
-    [open, accepted, errors, handshakes]
-        .map(Family::finish)
-        .into()
 }

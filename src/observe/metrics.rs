@@ -8,19 +8,15 @@ use super::{
     names::Names,
     process,
     route::{RouteMetrics, RouteSeries, Upgrades},
-    series::{self, Count, Family, number},
+    series::{self, Count, Exposition},
 };
 use crate::ending::Ending;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder,
-    core::{Collector, Desc},
-    proto::MetricFamily,
-};
+use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -88,7 +84,7 @@ pub struct KeyGuard(Arc<Count>);
 
 #[derive(Debug)]
 struct Shared {
-    started: f64,
+    started: u64,
     listeners: Vec<Arc<ListenerMetrics>>,
     histograms: Histograms,
     /// Upgrades for which no route was found.
@@ -102,6 +98,8 @@ struct Shared {
     reload_time: Count,
     draining: Count,
     log_lines_dropped: Arc<AtomicU64>,
+    /// Octets of the last scrape; the next one will need about as many.
+    length: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -111,28 +109,18 @@ struct Histograms {
     connect: HistogramVec,
 }
 
-struct Scrape {
-    shared: Arc<Shared>,
-    descriptions: Vec<Desc>,
-}
-
 impl Metrics {
-    /// Registers every metric. `listeners` are the names of the listeners, which never change;
-    /// `log_lines_dropped` is counted by the log.
+    /// Makes every metric, and registers the histograms. `listeners` are the names of the listeners,
+    /// which never change; `log_lines_dropped` is counted by the log.
     pub fn register(
         registry: &Registry,
         listeners: &[String],
         log_lines_dropped: Arc<AtomicU64>,
     ) -> prometheus::Result<Self> {
-        let shared = Arc::new(Shared::register(registry, listeners, log_lines_dropped)?);
-        let descriptions = series::ALL.iter().map(|shape| shape.description());
-        registry.register(Box::new(Scrape {
-            shared: Arc::clone(&shared),
-            descriptions: descriptions.collect::<prometheus::Result<_>>()?,
-        }))?;
+        let shared = Shared::register(registry, listeners, log_lines_dropped)?;
         Ok(Self {
             registry: registry.clone(),
-            shared,
+            shared: Arc::new(shared),
         })
     }
 
@@ -143,7 +131,13 @@ impl Metrics {
 
     /// Everything, in the text format that Prometheus reads.
     pub fn text(&self) -> prometheus::Result<String> {
-        TextEncoder::new().encode_to_string(&self.registry.gather())
+        let length = self.shared.length.load(Ordering::Relaxed);
+        let mut out = Exposition::with_capacity(length + length / 16);
+        self.shared.collect(&mut out);
+        let mut text = out.into_text();
+        TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
+        self.shared.length.store(text.len(), Ordering::Relaxed);
+        Ok(text)
     }
 
     /// Makes the series of a configuration, at 0 where they are new.
@@ -245,7 +239,7 @@ impl Shared {
         let each = listeners.map(|name| Arc::new(ListenerMetrics::new(name, handshake.clone())));
         let unrouted = Arc::new(Upgrades::new(NO_ROUTE));
         Ok(Self {
-            started: number(unix_seconds(SystemTime::now())),
+            started: unix_seconds(SystemTime::now()),
             listeners: each.collect(),
             histograms: Histograms::register(registry)?,
             names: Mutex::new(Names::with_upgrades(&unrouted)),
@@ -261,6 +255,7 @@ impl Shared {
             reload_time: Count::default(),
             draining: Count::default(),
             log_lines_dropped,
+            length: AtomicUsize::new(0),
         })
     }
 
@@ -290,45 +285,50 @@ impl Shared {
         Arc::new(BackendMetrics::new(connect, servers))
     }
 
-    fn whole(&self) -> Vec<MetricFamily> {
-        let mut build = Family::new(series::BUILD_INFO);
-        build.add(&[env!("CARGO_PKG_VERSION")], 1.0);
-        let dropped = self.log_lines_dropped.load(Ordering::Relaxed);
-        vec![
-            build.finish(),
-            self.reload_results(),
-            self.resumption_results(),
-            Family::single(series::GENERATION, self.generation.value()),
-            Family::single(series::RELOAD_TIME, self.reload_time.value()),
-            Family::single(series::DRAINING, self.draining.value()),
-            Family::single(series::LOG_DROPPED, number(dropped)),
-            expiry::collect(&locked(&self.expiries)),
-            self.key_sockets(),
-        ]
+    /// Everything but the histograms.
+    fn collect(&self, out: &mut Exposition) {
+        self.whole(out);
+        listener::collect(&self.listeners, out);
+        // What is counted meanwhile must not wait for the scrape, so nothing is locked while it is written.
+        let all = self.names().all();
+        all.collect(out);
+        process::collect(self.started, out);
     }
 
-    fn key_sockets(&self) -> MetricFamily {
-        let mut family = Family::new(series::KEY_SOCKETS);
+    /// What is counted of the process as a whole.
+    fn whole(&self, out: &mut Exposition) {
+        let version = env!("CARGO_PKG_VERSION");
+        out.family(series::BUILD_INFO).add(&[version], 1);
+        self.reload_results(out);
+        self.resumption_results(out);
+        out.single(series::GENERATION, self.generation.value());
+        out.single(series::RELOAD_TIME, self.reload_time.value());
+        out.single(series::DRAINING, self.draining.value());
+        let dropped = self.log_lines_dropped.load(Ordering::Relaxed);
+        out.single(series::LOG_DROPPED, dropped);
+        expiry::collect(&locked(&self.expiries), out);
+        self.key_sockets(out);
+    }
+
+    fn key_sockets(&self, out: &mut Exposition) {
+        let mut family = out.family(series::KEY_SOCKETS);
         for (id, count) in locked(&self.keys).iter() {
             family.add(&[id], count.value());
         }
-        family.finish()
     }
 
-    fn reload_results(&self) -> MetricFamily {
-        let mut family = Family::new(series::RELOADS);
+    fn reload_results(&self, out: &mut Exposition) {
+        let mut family = out.family(series::RELOADS);
         for ((trigger, result), count) in &self.reloads {
             family.add(&[trigger.label(), result.label()], count.value());
         }
-        family.finish()
     }
 
-    fn resumption_results(&self) -> MetricFamily {
-        let mut family = Family::new(series::RESUMPTIONS);
+    fn resumption_results(&self, out: &mut Exposition) {
+        let mut family = out.family(series::RESUMPTIONS);
         for (result, count) in &self.resumptions {
             family.add(&[result.label()], count.value());
         }
-        family.finish()
     }
 }
 
@@ -343,22 +343,6 @@ impl Histograms {
             ping: of("ping", ping, PING, "route")?,
             connect: of("backend_connect", connect, CONNECT, "backend")?,
         })
-    }
-}
-
-impl Collector for Scrape {
-    fn desc(&self) -> Vec<&Desc> {
-        self.descriptions.iter().collect()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = self.shared.whole();
-        families.extend(listener::collect(&self.shared.listeners));
-        // What is counted meanwhile must not wait for the scrape, so nothing is locked while it is written.
-        let all = self.shared.names().all();
-        families.extend(all.collect());
-        families.extend(process::collect(self.shared.started));
-        families
     }
 }
 

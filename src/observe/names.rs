@@ -3,8 +3,8 @@
 use super::{
     backend::{BackendMetrics, Servers},
     route::{self, OpenSockets, RouteMetrics, RouteSeries, Upgrades},
+    series::Exposition,
 };
-use prometheus::proto::MetricFamily;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -69,13 +69,10 @@ impl Names {
 }
 
 impl AllNames {
-    pub(super) fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = vec![
-            route::collect_upgrades(self.upgrades.iter()),
-            route::collect_open(self.open.iter()),
-        ];
-        families.extend(route::collect_traffic(self.series.iter()));
-        families.extend(self.servers.collect());
-        families
+    pub(super) fn collect(&self, out: &mut Exposition) {
+        route::collect_upgrades(&self.upgrades, out);
+        route::collect_open(&self.open, out);
+        route::collect_traffic(&self.series, out);
+        self.servers.collect(out);
     }
 }

@@ -1,36 +1,33 @@
 //! What the system knows of this process, read from `/proc/self` at a scrape. What cannot be read
 //! is left out.
 
-use super::series::{self, Family, Shape, number};
-use prometheus::proto::MetricFamily;
-use std::fs;
+use super::series::{self, Exposition, Shape};
+use std::{fs, time::Duration};
 
-/// Clock ticks a second in `/proc/self/stat`; Linux has reported 100 to programs on every
-/// architecture that Rust's standard library runs on.
-const TICKS: f64 = 100.0;
+/// Milliseconds of a clock tick in `/proc/self/stat`; Linux has reported 100 ticks a second to
+/// programs on every architecture that Rust's standard library runs on.
+const TICK: u64 = 10;
 
 /// The families of the process; `started` is in Unix time.
-pub(super) fn collect(started: f64) -> Vec<MetricFamily> {
+pub(super) fn collect(started: u64, out: &mut Exposition) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = |field| field_of(&status, field).map(|count| number(count) * 1024.0);
-    let samples: [(&'static Shape, Option<f64>); 7] = [
+    let octets = |field| Some(field_of(&status, field)? * 1024);
+    let samples: [(&'static Shape, Option<u64>); 6] = [
         (series::PROCESS_START, Some(started)),
-        (series::PROCESS_CPU, cpu_seconds()),
-        (series::PROCESS_FDS, open_descriptors().map(number)),
-        (series::PROCESS_MAX_FDS, descriptor_limit().map(number)),
-        (series::PROCESS_RESIDENT, kilobytes("VmRSS:")),
-        (series::PROCESS_VIRTUAL, kilobytes("VmSize:")),
-        (
-            series::PROCESS_THREADS,
-            field_of(&status, "Threads:").map(number),
-        ),
+        (series::PROCESS_FDS, open_descriptors()),
+        (series::PROCESS_MAX_FDS, descriptor_limit()),
+        (series::PROCESS_RESIDENT, octets("VmRSS:")),
+        (series::PROCESS_VIRTUAL, octets("VmSize:")),
+        (series::PROCESS_THREADS, field_of(&status, "Threads:")),
     ];
-    let known = samples
-        .into_iter()
-        .filter_map(|(shape, value)| value.map(|value| (shape, value)));
-    known
-        .map(|(shape, value)| Family::single(shape, value))
-        .collect()
+    for (shape, value) in samples {
+        if let Some(value) = value {
+            out.single(shape, value);
+        }
+    }
+    if let Some(seconds) = cpu_seconds() {
+        out.single(series::PROCESS_CPU, seconds);
+    }
 }
 
 /// The number in a line `field number …`.
@@ -46,7 +43,7 @@ fn cpu_seconds() -> Option<f64> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let times = after_name.split_whitespace().skip(11).take(2);
     let ticks = times.map(str::parse::<u64>).sum::<Result<u64, _>>().ok()?;
-    Some(number(ticks) / TICKS)
+    Some(Duration::from_millis(ticks * TICK).as_secs_f64())
 }
 
 /// Since Linux 6.2 the folder's size is the count, which spares listing it.
@@ -69,7 +66,9 @@ mod tests {
 
     #[test]
     fn process_figures_are_read_from_the_system() {
-        assert_eq!(collect(1.0).len(), 7);
+        let mut out = Exposition::default();
+        collect(1, &mut out);
+        assert_eq!(out.into_text().matches("# TYPE process_").count(), 7);
         assert!(open_descriptors().unwrap() >= 3);
         assert!(cpu_seconds().unwrap() >= 0.0);
     }

@@ -40,7 +40,7 @@ impl Results {
     }
 
     /// Adds the samples of the listener or route of this name.
-    pub(super) fn collect(&self, name: &str, family: &mut Family) {
+    pub(super) fn collect(&self, name: &str, family: &mut Family<'_>) {
         family.add(&[name, "ok"], self.done.value());
         for (ending, count) in endings_of(self.stage).zip(&self.ended) {
             family.add(&[name, ending.label()], count.value());

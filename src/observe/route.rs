@@ -3,11 +3,11 @@
 use super::{
     label::{Direction, ENDING_SERIES, OPCODES, UnitResult, position_of},
     results::Results,
-    series::{self, Count, Family},
+    series::{self, Count, Exposition, Family},
     worker::{WorkerRoute, Workers},
 };
 use crate::ending::{Ending, Stage};
-use prometheus::{Histogram, proto::MetricFamily};
+use prometheus::Histogram;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -133,31 +133,30 @@ impl RouteSeries {
         }
     }
 
-    fn endings(&self, family: &mut Family) {
+    fn endings(&self, family: &mut Family<'_>) {
         for (series, count) in ENDING_SERIES.iter().zip(&self.endings) {
             let (by, reason) = (series.ending.by().label(), series.ending.label());
             family.add(&[&self.name, by, reason, series.code], count.value());
         }
     }
 
-    fn flow(
-        &self,
-        direction: Direction,
-        frames: &mut Family,
-        bytes: &mut Family,
-        units: &mut Family,
-    ) {
-        let way = direction.label();
-        bytes.add(&[&self.name, way], self.workers.bytes(direction));
+    fn frames(&self, direction: Direction, family: &mut Family<'_>) {
         for (index, opcode) in OPCODES.iter().enumerate() {
-            frames.add(
-                &[&self.name, way, opcode],
-                self.workers.frames(direction, index),
-            );
+            let count = self.workers.frames(direction, index);
+            family.add(&[&self.name, direction.label(), opcode], count);
         }
+    }
+
+    fn bytes(&self, direction: Direction, family: &mut Family<'_>) {
+        let count = self.workers.bytes(direction);
+        family.add(&[&self.name, direction.label()], count);
+    }
+
+    fn units(&self, direction: Direction, family: &mut Family<'_>) {
         for result in UnitResult::ALL {
             let count = self.workers.units(direction, *result);
-            units.add(&[&self.name, way, result.label()], count);
+            let labels = [&self.name, direction.label(), result.label()];
+            family.add(&labels, count);
         }
     }
 }
@@ -182,32 +181,39 @@ impl OpenSockets {
 }
 
 /// The family of all upgrades.
-pub(super) fn collect_upgrades<'a>(all: impl Iterator<Item = &'a Arc<Upgrades>>) -> MetricFamily {
-    let mut family = Family::new(series::UPGRADES);
-    all.for_each(|upgrades| upgrades.results.collect(&upgrades.route, &mut family));
-    family.finish()
+pub(super) fn collect_upgrades(all: &[Arc<Upgrades>], out: &mut Exposition) {
+    let mut family = out.family(series::UPGRADES);
+    for upgrades in all {
+        upgrades.results.collect(&upgrades.route, &mut family);
+    }
 }
 
 /// The family of all open sockets.
-pub(super) fn collect_open<'a>(all: impl Iterator<Item = &'a Arc<OpenSockets>>) -> MetricFamily {
-    let mut family = Family::new(series::SOCKETS_OPEN);
-    all.for_each(|sockets| family.add(&[&sockets.route, &sockets.backend], sockets.open.value()));
-    family.finish()
+pub(super) fn collect_open(all: &[Arc<OpenSockets>], out: &mut Exposition) {
+    let mut family = out.family(series::SOCKETS_OPEN);
+    for sockets in all {
+        family.add(&[&sockets.route, &sockets.backend], sockets.open.value());
+    }
 }
 
 /// The families of endings, frames, bytes and sealed units of all routes.
-pub(super) fn collect_traffic<'a>(
-    all: impl Iterator<Item = &'a Arc<RouteSeries>>,
-) -> [MetricFamily; 4] {
-    let mut endings = Family::new(series::ENDINGS);
-    let mut frames = Family::new(series::FRAMES);
-    let mut bytes = Family::new(series::BYTES);
-    let mut units = Family::new(series::UNITS);
-    for route in all {
-        route.endings(&mut endings);
-        for direction in Direction::ALL {
-            route.flow(*direction, &mut frames, &mut bytes, &mut units);
+pub(super) fn collect_traffic(all: &[Arc<RouteSeries>], out: &mut Exposition) {
+    let mut endings = out.family(series::ENDINGS);
+    all.iter().for_each(|route| route.endings(&mut endings));
+    let each_way = [
+        (series::FRAMES, RouteSeries::frames as Writer),
+        (series::BYTES, RouteSeries::bytes),
+        (series::UNITS, RouteSeries::units),
+    ];
+    for (shape, write) in each_way {
+        let mut family = out.family(shape);
+        for route in all {
+            for direction in Direction::ALL {
+                write(route, *direction, &mut family);
+            }
         }
     }
-    [endings, frames, bytes, units].map(Family::finish)
 }
+
+/// Writes what a route has counted in one direction.
+type Writer = fn(&RouteSeries, Direction, &mut Family<'_>);
