@@ -5,8 +5,9 @@
 //! kept while a connection sleeps.
 
 use super::exporter::ExporterSecret;
+use crate::lifecycle::buffers::READ_SIZE;
 use rustls::{
-    ProtocolVersion, ServerConfig,
+    InvalidMessage, ProtocolVersion, ServerConfig,
     pki_types::CertificateDer,
     server::UnbufferedServerConnection,
     unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus},
@@ -138,6 +139,7 @@ impl Session {
         }
         let (consumed, result) = self.process(input, plain, reply);
         self.keep_partial(input, consumed);
+        let result = result.and_then(|received| self.check_partial().map(|()| received));
         if let Err(error) = &result {
             self.broken = Some(error.clone());
             self.drain_alert(reply);
@@ -192,6 +194,15 @@ impl Session {
                 return (consumed, result);
             }
         }
+    }
+
+    /// A handshake message is kept until it is whole, with the headers of its records. Where it
+    /// would leave no room to read into, reading would look like the end of the transport.
+    fn check_partial(&self) -> Result<(), rustls::Error> {
+        if self.partial.len() < READ_SIZE {
+            return Ok(());
+        }
+        Err(InvalidMessage::HandshakePayloadTooLarge.into())
     }
 
     fn check_usable(&self) -> Result<(), rustls::Error> {

@@ -1,7 +1,10 @@
 //! Stage 2: TLS, and what is said to those who do not get through it.
 
 mod certificates;
+mod cuts;
+mod floods;
 mod hello;
+mod offers;
 mod records;
 
 use crate::support::{

@@ -12,12 +12,17 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-/// An open socket whose TLS session can be got at, and its own address.
-async fn open(proxy: &Proxy, version: usize) -> (TlsStream<TcpStream>, SocketAddr) {
+/// A finished handshake whose TLS session can be got at, and its own address.
+pub(super) async fn secure(proxy: &Proxy, version: usize) -> (TlsStream<TcpStream>, SocketAddr) {
     let tcp = TcpStream::connect(proxy.address()).await.unwrap();
     let local = tcp.local_addr().unwrap();
     let dial = proxy.dial().version(BOTH[version]);
-    let mut stream = dial.over(tcp).await.unwrap();
+    (dial.over(tcp).await.unwrap(), local)
+}
+
+/// The same behind its upgrade.
+pub(super) async fn open(proxy: &Proxy, version: usize) -> (TlsStream<TcpStream>, SocketAddr) {
+    let (mut stream, local) = secure(proxy, version).await;
     stream.write_all(&Upgrade::to("/").octets()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

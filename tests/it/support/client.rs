@@ -199,6 +199,8 @@ impl Dial {
             }
         };
         config.enable_sni = self.sni;
+        // For those who take a session apart, see `HandMade`.
+        config.enable_secret_extraction = true;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = match &self.tickets {
             None => Resumption::disabled(),

@@ -22,6 +22,7 @@
 //! - [`backend::Backend`]: a backend that echoes, or does what a script says.
 //! - [`refusal`]: everything that a refused request must get, leave in the log, and count.
 //! - [`frame`]: frames as octets.
+//! - [`hand_made::HandMade`]: TLS records that no TLS library would send.
 //! - [`sealed::SealedSocket`]: a client whose frames or messages carry tags.
 //! - [`log`]: the lines that the proxy logs, to be awaited.
 //!
@@ -41,6 +42,7 @@ pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod credentials;
 pub(crate) mod frame;
+pub(crate) mod hand_made;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod proxy;
@@ -54,6 +56,7 @@ pub(crate) use self::{
     client::Dial,
     config::Config,
     credentials::Credentials,
+    hand_made::HandMade,
     log::Line,
     process::Process,
     proxy::Proxy,
