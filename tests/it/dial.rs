@@ -1,5 +1,7 @@
 //! Stage 6: the backend's connection, the request that it gets, and its answer.
 
+mod untaken;
+
 use crate::support::{
     Backend, Config, End, Proxy, Upgrade, Wire, frame, refusal,
     request::{ACCEPT, switching},

@@ -16,6 +16,7 @@ mod support;
 mod admin;
 mod authenticate;
 mod close;
+mod cost;
 mod dial;
 mod drain;
 mod handshake;

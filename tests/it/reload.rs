@@ -2,6 +2,7 @@
 
 mod certificates;
 mod refused;
+mod row;
 mod storm;
 
 use crate::support::{Backend, Config, Dial, Proxy, Upgrade, Wire, eventually, frame, within};

@@ -1,11 +1,13 @@
 //! Client certificates that do not get through: the alert, the count, the line.
 
 use super::{BOTH, proxy};
-use crate::support::{Backend, Config, Credentials, Dial, Proxy};
+use crate::support::{Backend, Config, Credentials, Dial, Process, Proxy};
+use futures_util::future::join_all;
 use rustls::{
     AlertDescription,
     version::{TLS12, TLS13},
 };
+use std::fs;
 use tidegate::cli::certs::{Issued, LeafRequest, Purpose};
 
 /// The client is refused with an alert, over either version, and counted once each time.
@@ -133,22 +135,56 @@ async fn certificate_that_is_revoked_is_refused_and_its_siblings_are_not() {
     proxy.open("/").await;
 }
 
+/// Four hundred kilobytes; rustls takes handshake messages of up to 64 KiB.
 #[tokio::test]
-async fn chain_of_a_thousand_certificates_is_refused() {
-    let (proxy, _backend) = proxy().await;
+async fn chain_of_a_thousand_certificates_is_refused_with_its_reason() {
+    let (proxy, backend) = proxy().await;
     let copies = vec![proxy.credentials.root(); 1000];
-    let dial = proxy.dial().behind(copies);
-    let end = match dial.try_session().await {
-        Ok(mut session) => session.wire.read_more().await,
-        Err(error) => Err(error),
+    for (count, version) in (1..).zip(BOTH) {
+        let dial = proxy.dial().version(version).behind(copies.clone());
+        let end = match dial.try_session().await {
+            Ok(mut session) => session.wire.read_more().await,
+            Err(error) => Err(error),
+        };
+        assert!(end.is_err(), "{end:?}");
+        let reason = [("result", "tls_protocol")];
+        let name = "tidegate_handshakes_total";
+        proxy.wait_for(name, &reason, f64::from(count)).await;
+        let lines = proxy.lines(|line| line.field("reason") == "tls_protocol");
+        let detail = lines.last().unwrap().field("detail");
+        assert!(detail.contains("HandshakePayloadTooLarge"), "{detail}");
+        proxy.wait_for("tidegate_connections_open", &[], 0.0).await;
+    }
+    assert_eq!(backend.connections(), 0);
+    proxy.open("/").await;
+}
+
+#[tokio::test]
+async fn chains_of_a_thousand_certificates_take_no_memory() {
+    let backend = Backend::echo().await;
+    let process = Process::start(&Config::to(&backend));
+    let copies = vec![process.credentials.root(); 1000];
+    let dial = process.dial().await.behind(copies);
+    let attempts = async |count: usize| {
+        let attempt = |_| async {
+            // Over TLS 1.3 it is the first read that tells.
+            if let Ok(mut session) = dial.try_session().await {
+                session.wire.read_more().await.unwrap_err();
+            }
+        };
+        join_all((0..count).map(attempt)).await;
     };
-    assert!(end.is_err(), "{end:?}");
-    proxy
-        .wait_line(|line| line.field("reason") == "tls_protocol")
-        .await;
-    proxy.wait_for("tidegate_connections_open", &[], 0.0).await;
-    assert_eq!(
-        proxy.metric("tidegate_handshakes_total", &[("result", "ok")]),
-        0.0
-    );
+    attempts(20).await;
+    let before = most_memory(&process);
+    attempts(100).await;
+    let more = most_memory(&process) - before;
+    assert!(more < 8192, "{more} KiB for a hundred chains of 400 KiB");
+}
+
+/// The most memory that a process has had so far, in KiB.
+fn most_memory(process: &Process) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let value = line.and_then(|line| line.split_whitespace().nth(1));
+    value.unwrap().parse().unwrap()
 }
