@@ -33,6 +33,7 @@ use std::{
 use tidegate::{
     app::{App, Control},
     connection::relay::Relay,
+    frame::{Header, Opcode},
 };
 use tokio::{
     net::TcpListener,
@@ -54,6 +55,8 @@ const MARK: &str = "costs: ";
 /// two, both of rustls: a vector for each record that it decrypts, and one for each that it
 /// encrypts. None is the proxy's own.
 const ALLOCATIONS_PER_MESSAGE: f64 = 2.02;
+/// The same where a thousand empty frames come in one record: what there is, is for the record.
+const ALLOCATIONS_PER_FRAME_OF_A_FLOOD: f64 = 0.05;
 /// System calls for such a message, if nothing else happens at the time: for each direction, one
 /// that waits, one that reads and one that writes. Some more for the sweep over deadlines.
 const SYSTEM_CALLS_PER_MESSAGE: f64 = 6.5;
@@ -127,6 +130,39 @@ fn a_silent_connection_holds_little() {
         }
         assert!(each <= OCTETS_PER_CONNECTION, "{each:.0}");
     });
+}
+
+#[test]
+fn a_flood_of_small_frames_costs_no_allocation_for_each() {
+    with_proxy(async |proxy, connector| {
+        let mut socket = connector.open().await.unwrap();
+        for (name, there, back) in [
+            ("pings", Opcode::Ping, Opcode::Pong),
+            ("empty messages", Opcode::Text, Opcode::Text),
+        ] {
+            let flood = Message {
+                request: empty(there, Some([0; 4])).repeat(1000),
+                reply: empty(back, None).repeat(1000),
+            };
+            exchange(&mut socket, &flood, 5).await;
+            let before = proxy.heap();
+            exchange(&mut socket, &flood, 20).await;
+            let each = (proxy.heap().allocations - before.allocations) / 20_000.0;
+            println!("{each:.4} allocations for each of many {name}");
+            assert!(each <= ALLOCATIONS_PER_FRAME_OF_A_FLOOD, "{each:.4} {name}");
+        }
+    });
+}
+
+fn empty(opcode: Opcode, mask: Option<[u8; 4]>) -> Vec<u8> {
+    let header = Header {
+        fin: true,
+        reserved: 0,
+        opcode,
+        mask,
+        length: 0,
+    };
+    header.encode().as_slice().to_vec()
 }
 
 #[test]

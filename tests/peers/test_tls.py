@@ -19,8 +19,8 @@ def tidegate(folder, credentials, python_backend):
     proxy.stop()
 
 
-def s_client(tidegate, *options, name="localhost"):
-    """What `openssl s_client` prints of one handshake."""
+def s_client(tidegate, *options, name="localhost", said="Q\n"):
+    """What `openssl s_client` prints of one handshake; what is said to it leads to the end."""
     folder = tidegate.credentials.folder
     trust = ["-CAfile", f"{folder}/root.pem", "-cert", f"{folder}/client.pem", "-key", f"{folder}/client.key"]
     chain = ["-cert_chain", f"{folder}/client.pem"]
@@ -35,7 +35,16 @@ def s_client(tidegate, *options, name="localhost"):
         *chain,
         *options,
     ]
-    return subprocess.run(command, input="Q\n", capture_output=True, text=True, timeout=20).stdout
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True) as client:
+        # It would end with its input as well.
+        client.stdin.write(said)
+        client.stdin.flush()
+        try:
+            client.wait(timeout=20)
+        finally:
+            client.kill()
+        return client.stdout.read()
 
 
 def subject(shown):
@@ -53,6 +62,21 @@ def test_both_versions_serve_with_a_chain_that_verifies(tidegate, version, suite
 @pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
 def test_older_versions_are_refused(tidegate, version):
     assert "Cipher is (NONE)" in s_client(tidegate, version, "-cipher", "ALL:@SECLEVEL=0")
+
+
+def test_renegotiation_is_declined(tidegate):
+    shown = s_client(tidegate, "-tls1_2", said="R\n")
+    assert "RENEGOTIATING" in shown
+    assert "no renegotiation" in shown
+
+
+@pytest.mark.parametrize(
+    "suite", ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "AES128-GCM-SHA256", "aNULL", "eNULL"]
+)
+def test_suites_without_forward_secrecy_or_aead_are_refused(tidegate, suite):
+    shown = s_client(tidegate, "-tls1_2", "-cipher", f"{suite}:@SECLEVEL=0")
+    assert "handshake failure" in shown
+    assert "Cipher is (NONE)" in shown
 
 
 @pytest.mark.parametrize(
