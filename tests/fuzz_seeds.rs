@@ -2,6 +2,9 @@
 //!
 //! A failure names target and seed; `TIDEGATE_SEED=<seed> cargo test --test fuzz_seeds <target>`
 //! plays that one again.
+//!
+//! With `TIDEGATE_FUZZ_CORPUS=fuzz/corpus` nothing is played: the good inputs are written there, for
+//! `fuzz/` to begin with.
 
 #![allow(
     clippy::expect_used,
@@ -26,7 +29,11 @@ mod integrity;
 mod request;
 
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    path::Path,
+};
 
 const SEEDS: u64 = 3000;
 
@@ -81,7 +88,10 @@ fn mutate(random: &mut Random, good: &[Vec<u8>]) -> Vec<u8> {
     input
 }
 
-fn play(run: fn(&[u8]), good: &[Vec<u8>]) {
+fn play(target: &str, run: fn(&[u8]), good: &[Vec<u8>]) {
+    if let Some(corpus) = std::env::var_os("TIDEGATE_FUZZ_CORPUS") {
+        return write(&Path::new(&corpus).join(target), good);
+    }
     let play_one = |seed| {
         let input = mutate(&mut Random::new(seed), good);
         let played = catch_unwind(AssertUnwindSafe(|| run(&input)));
@@ -96,6 +106,13 @@ fn play(run: fn(&[u8]), good: &[Vec<u8>]) {
     match std::env::var("TIDEGATE_SEED") {
         Ok(seed) => play_one(seed.parse().unwrap()),
         Err(_) => (0..SEEDS).for_each(play_one),
+    }
+}
+
+fn write(folder: &Path, inputs: &[Vec<u8>]) {
+    fs::create_dir_all(folder).unwrap();
+    for (number, input) in inputs.iter().enumerate() {
+        fs::write(folder.join(format!("good-{number}")), input).unwrap();
     }
 }
 
@@ -114,7 +131,7 @@ fn request_keeps_its_promises() {
         format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n{rest}\r\nhello"),
         "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
     ];
-    play(request::run, &good.map(String::into_bytes));
+    play("request", request::run, &good.map(String::into_bytes));
 }
 
 #[test]
@@ -132,6 +149,7 @@ fn configuration_keeps_its_promises() {
     let odd = "[server]\nworkers = 0\n\"a\\u001bb\" = '\t'\n[[route]]\npath = \"/\u{202e}\"\n";
     let good = [file, &uncommented, odd, "", "[[listener]]"];
     play(
+        "configuration",
         configuration::run,
         &good.map(|text| text.as_bytes().to_vec()),
     );
@@ -157,7 +175,7 @@ fn certificate_keeps_its_promises() {
         named(&"ü".repeat(300), vec![uri("x:;,\"="), uri("y:%00")]),
         named("", vec![SanType::IpAddress([127, 0, 0, 1].into())]),
     ];
-    play(certificate::run, &good);
+    play("certificate", certificate::run, &good);
 }
 
 #[test]
@@ -195,7 +213,7 @@ fn integrity_keeps_its_promises() {
         ),
     ];
     let input = |(choice, text): (u8, String)| [&[choice], text.as_bytes()].concat();
-    play(integrity::run, &good.map(input));
+    play("integrity", integrity::run, &good.map(input));
 }
 
 /// Good frames, masked (with zeros) or not.
@@ -223,7 +241,7 @@ fn frame_scanner_keeps_its_promises() {
         let stream = frames(rules & 1 != 0);
         [&[rules, rules], stream.as_slice()].concat()
     });
-    play(frame_scanner::run, &good);
+    play("frame_scanner", frame_scanner::run, &good);
 }
 
 #[test]
@@ -255,5 +273,5 @@ fn conversation_keeps_its_promises() {
             [&steps[..middle], between, &steps[1..], between].concat()
         })
         .collect();
-    play(conversation::run, &good);
+    play("conversation", conversation::run, &good);
 }
