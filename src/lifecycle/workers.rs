@@ -72,3 +72,26 @@ pub fn spawn_connection(future: impl Future<Output = ()> + 'static) {
 pub fn spawn_beside(future: impl Future<Output = ()> + 'static) {
     tokio::task::spawn_local(future);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_panic_ends_its_connection_alone() {
+        let (tell, told) = mpsc::channel();
+        let worker = start(0, move || async move {
+            let (end, ended) = tokio::sync::oneshot::channel();
+            spawn_connection(async { panic!("on purpose") });
+            spawn_connection(async move {
+                // The other has run by now, and this one still does.
+                tokio::task::yield_now().await;
+                end.send("served").unwrap();
+            });
+            tell.send(ended.await).unwrap();
+        });
+        worker.unwrap().join().unwrap();
+        assert_eq!(told.recv().unwrap(), Ok("served"));
+    }
+}
