@@ -10,7 +10,7 @@ use crate::support::{
 };
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
-use std::fs;
+use std::{fs, time::Duration};
 use tidegate::{cli::certs::Issued, frame::Opcode};
 
 /// Octets of frames in each case.
@@ -18,13 +18,18 @@ const OCTETS: usize = 1 << 20;
 /// Octets of each request: just below the limit.
 const HEAD: usize = 31 * 1024;
 
-/// Nanoseconds of processor time that a process has used.
-fn spent(process: &Process) -> u64 {
+/// Processor time that a process has used since then.
+fn spent_since(before: Duration, process: &Process) -> Duration {
+    spent(process).saturating_sub(before)
+}
+
+/// Processor time that a process has used.
+fn spent(process: &Process) -> Duration {
     let tasks = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
     let of = |path: std::path::PathBuf| {
         let text = fs::read_to_string(path.join("schedstat")).unwrap();
         let nanoseconds = text.split(' ').next().unwrap();
-        nanoseconds.parse::<u64>().unwrap()
+        Duration::from_nanos(nanoseconds.parse().unwrap())
     };
     tasks.map(|task| of(task.unwrap().path())).sum()
 }
@@ -52,7 +57,12 @@ async fn swallowing() -> Backend {
 }
 
 /// As many whole frames as fit in [`OCTETS`], sent in pieces, and a Close.
-async fn cost_of_frames(process: &Process, dial: &Dial, cycle: &[Vec<u8>], piece: usize) -> u64 {
+async fn cost_of_frames(
+    process: &Process,
+    dial: &Dial,
+    cycle: &[Vec<u8>],
+    piece: usize,
+) -> Duration {
     let mut socket = dial.connect().await;
     let request = Upgrade::to("/").add("Sec-WebSocket-Extensions", "permessage-deflate");
     socket.send(&request.octets()).await;
@@ -67,14 +77,14 @@ async fn cost_of_frames(process: &Process, dial: &Dial, cycle: &[Vec<u8>], piece
     }
     assert_eq!(socket.read_frame().await.close_code(), Some(1000));
     socket.read_to_end().await;
-    (spent(process) - before) * (OCTETS / octets) as u64
+    spent_since(before, process) * u32::try_from(OCTETS / octets).unwrap()
 }
 
-/// The same for one frame, in nanoseconds.
-async fn cost_of_a_frame(process: &Process, dial: &Dial, cycle: &[Vec<u8>]) -> f64 {
+/// The same for one frame.
+async fn cost_of_a_frame(process: &Process, dial: &Dial, cycle: &[Vec<u8>]) -> Duration {
     let frames = OCTETS * cycle.len() / cycle.concat().len();
     let cost = cost_of_frames(process, dial, cycle, OCTETS).await;
-    cost as f64 / frames as f64
+    cost / u32::try_from(frames).unwrap()
 }
 
 fn fragments(payload: &[u8]) -> Vec<Vec<u8>> {
@@ -111,7 +121,8 @@ async fn no_frame_of_a_flood_costs_much_more_than_an_honest_one() {
     cost_of_a_frame(&process, &dial, &honest).await;
     let base = cost_of_a_frame(&process, &dial, &honest).await;
     for (name, cycle) in hostile_frames() {
-        let ratio = cost_of_a_frame(&process, &dial, &cycle).await / base;
+        let cost = cost_of_a_frame(&process, &dial, &cycle).await;
+        let ratio = cost.div_duration_f64(base);
         println!("{name}: {ratio:.1} times");
         assert!(
             ratio < 100.0,
@@ -129,13 +140,13 @@ async fn small_records_cost_what_their_reading_does() {
     cost_of_frames(&process, &dial, &honest, 100).await;
     let base = cost_of_frames(&process, &dial, &honest, 100).await;
     let cost = cost_of_frames(&process, &dial, &honest, 1).await;
-    let ratio = cost as f64 / base as f64;
+    let ratio = cost.div_duration_f64(base);
     println!("records of one octet: {ratio:.1} times");
     assert!(ratio < 500.0, "{ratio:.1}");
 }
 
 /// What a request costs, from accept to its answer: the cheapest of some.
-async fn cost_of_request(process: &Process, dial: &Dial, request: &[u8]) -> (u64, u16) {
+async fn cost_of_request(process: &Process, dial: &Dial, request: &[u8]) -> (Duration, u16) {
     let mut costs = Vec::new();
     let mut status = 0;
     for _ in 0..6 {
@@ -148,7 +159,7 @@ async fn cost_of_request(process: &Process, dial: &Dial, request: &[u8]) -> (u64
         }
         wire.read_to_end().await;
         wire.finish().await;
-        costs.push(spent(process) - before);
+        costs.push(spent_since(before, process));
     }
     (costs.into_iter().min().unwrap(), status)
 }
@@ -174,7 +185,7 @@ const ORIGIN: &str = "https://good.test";
 fn hostile_requests() -> Vec<(&'static str, Upgrade)> {
     let path = |part: &str| Upgrade::to(&format!("/{}", part.repeat(HEAD / part.len())));
     let names: Vec<_> = (0..99).map(|number| format!("x-{number:03}")).collect();
-    let named = names.join(",");
+    let all_names = names.join(",");
     vec![
         ("segments", path("a/")),
         ("empty segments", path("/")),
@@ -193,7 +204,7 @@ fn hostile_requests() -> Vec<(&'static str, Upgrade)> {
         (
             "fields that Connection names",
             many(|number| match number {
-                0 => ("Connection".to_owned(), named.clone()),
+                0 => ("Connection".to_owned(), all_names.clone()),
                 _ => (format!("x-{number:03}"), "y".repeat(300)),
             }),
         ),
@@ -228,12 +239,12 @@ fn hostile_requests() -> Vec<(&'static str, Upgrade)> {
 }
 
 /// The cheapest of some handshakes that are refused.
-async fn cost_of_handshake(process: &Process, dial: &Dial) -> u64 {
+async fn cost_of_handshake(process: &Process, dial: &Dial) -> Duration {
     let mut costs = Vec::new();
     for _ in 0..6 {
         let before = spent(process);
         dial.alert().await;
-        costs.push(spent(process) - before);
+        costs.push(spent_since(before, process));
     }
     costs.into_iter().min().unwrap()
 }
@@ -252,8 +263,8 @@ fn look_alikes(count: u64) -> (Vec<CertificateDer<'static>>, Issued) {
     let client_key = KeyPair::generate().unwrap();
     let mut client = CertificateParams::new(Vec::new()).unwrap();
     client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let issuer = Issuer::new(parameters, key);
-    let certificate = client.signed_by(&client_key, &issuer).unwrap();
+    let authority = Issuer::new(parameters, key);
+    let certificate = client.signed_by(&client_key, &authority).unwrap();
     let issued = Issued {
         certificate_pem: certificate.pem(),
         certificate: certificate.into(),
@@ -271,7 +282,7 @@ async fn chain_of_look_alikes_is_not_searched_for_long() {
     cost_of_handshake(&process, &dial).await;
     let base = cost_of_handshake(&process, &dial).await;
     let cost = cost_of_handshake(&process, &dial.behind(chain)).await;
-    let ratio = cost as f64 / base as f64;
+    let ratio = cost.div_duration_f64(base);
     println!("a hundred look-alikes: {ratio:.1} times");
     assert!(ratio < 100.0, "{ratio:.1} times the cost of a short chain");
 }
@@ -290,14 +301,14 @@ async fn hostile_targets_and_fields_cost_little_more_than_a_long_cookie() {
     let honest = honest.octets();
     cost_of_request(&process, &dial, &honest).await;
     let (base, status) = cost_of_request(&process, &dial, &honest).await;
-    println!("honest: {base} ns, {status}");
+    println!("honest: {base:?}, {status}");
     for (name, request) in hostile_requests() {
         let request = match name {
             "origin" => request,
             _ => request.add("Origin", ORIGIN),
         };
         let (cost, status) = cost_of_request(&process, &dial, &request.octets()).await;
-        let ratio = cost as f64 / base as f64;
+        let ratio = cost.div_duration_f64(base);
         println!("{name}: {ratio:.1} times, {status}");
         assert!(
             ratio < 10.0,

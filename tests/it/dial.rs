@@ -1,5 +1,6 @@
 //! Stage 6: the backend's connection, the request that it gets, and its answer.
 
+mod early;
 mod untaken;
 
 use crate::support::{

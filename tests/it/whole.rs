@@ -1,6 +1,10 @@
 //! All stages together: what a connection leaves behind when all goes well.
 
-use crate::support::{Backend, Config, End, Process, Proxy, Upgrade, frame};
+use crate::support::{
+    Backend, Config, Dial, End, Process, Proxy, Upgrade, client::tcp, eventually, frame, within,
+};
+use std::fs;
+use tidegate::frame::Opcode;
 
 #[tokio::test]
 async fn open_and_close_are_one_line_each_with_one_connection_id() {
@@ -39,4 +43,77 @@ async fn binary_serves_as_the_tests_proxy_does_and_ends_well_when_told() {
     drop(socket);
     assert_eq!(process.wait().await.code(), Some(0));
     assert_eq!(process.lines("websocket closed").len(), 1);
+}
+
+/// One of each: who leaves well, who does not, who breaks a rule, who is refused.
+async fn round(dial: &Dial) {
+    for number in 0..20 {
+        let mut good = dial.connect().await;
+        good.send(&Upgrade::to("/").octets()).await;
+        assert_eq!(good.read_head().await.status(), 101);
+        good.send(&frame::binary(&vec![7; 1 << (number % 17)]))
+            .await;
+        good.read_frame().await;
+        let mut broken = dial.connect().await;
+        broken.send(&Upgrade::to("/").octets()).await;
+        broken.send(&frame::plain(Opcode::Text, b"unmasked")).await;
+        broken.read_to_end().await;
+        let mut refused = dial.connect().await;
+        refused.send(b"GET / HTTP/1.1\r\n\r\n").await;
+        refused.read_to_end().await;
+        // None of these waits for an answer.
+        dial.connect().await.send(&Upgrade::to("/").octets()).await;
+        tcp(dial.remote()).await.send(b"\x16\x03\x01\x40\x00").await;
+        drop(dial.clone().anonymous().try_session().await);
+        good.send(&frame::close(1000, "")).await;
+        good.read_to_end().await;
+    }
+}
+
+/// Memory in KiB and open descriptors of a process, once it serves nobody.
+async fn at_rest(process: &Process) -> (f64, usize) {
+    let admin = process.admin().await;
+    let scrape = async || {
+        let mut wire = tcp(admin).await;
+        let request =
+            format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n");
+        wire.send(request.as_bytes()).await;
+        wire.read_answer().await.content
+    };
+    let open = |line: &str| line.starts_with("tidegate_connections_open") && !line.ends_with(" 0");
+    let quiet = async { while scrape().await.lines().any(open) {} };
+    within("no open connection", quiet).await;
+    let folder = format!("/proc/{}", process.id());
+    let status = fs::read_to_string(format!("{folder}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let value = line.and_then(|line| line.split_whitespace().nth(1));
+    let descriptors = || fs::read_dir(format!("{folder}/fd")).unwrap().count();
+    let mut before = descriptors();
+    eventually("descriptors at rest", || {
+        let now = descriptors();
+        std::mem::replace(&mut before, now) == now
+    })
+    .await;
+    (value.unwrap().parse().unwrap(), before)
+}
+
+#[tokio::test]
+async fn whatever_clients_do_the_second_round_takes_no_more_than_the_first() {
+    let backend = Backend::echo().await;
+    let process = Process::start(&Config::to(&backend));
+    let dial = process.dial().await;
+    round(&dial).await;
+    let (first, descriptors) = at_rest(&process).await;
+    round(&dial).await;
+    let (second, then) = at_rest(&process).await;
+    assert!(second < first * 1.05 + 1024.0, "{first} KiB, then {second}");
+    assert!(
+        then <= descriptors,
+        "{descriptors} descriptors, then {then}"
+    );
+    for _ in 0..10 {
+        let mut socket = dial.connect().await;
+        socket.send(&Upgrade::to("/").octets()).await;
+        assert_eq!(socket.read_head().await.status(), 101);
+    }
 }

@@ -149,7 +149,7 @@ async fn client_hello_in_an_open_session_of_tls_1_3_ends_it_with_its_alert() {
 
 #[tokio::test]
 async fn message_that_never_ends_in_small_records_is_not_gathered_for_ever() {
-    let endless = message(24, &[0; 0xffff]);
+    let endless = message(24, &vec![0; 0xffff]);
     for version in [OLD, NEW] {
         ends(version, |client| {
             let octets = endless.iter().take(20_000);

@@ -69,7 +69,7 @@ async fn compression_is_never_agreed_on() {
     assert_eq!((content, alert[0]), (ALERT, 2), "{alert:?}");
 }
 
-/// Suite and compression of a ServerHello (RFC 5246 section 7.4.1.3).
+/// Suite and compression of a `ServerHello` (RFC 5246 section 7.4.1.3).
 fn chosen((content, payload): (u8, Vec<u8>)) -> (u16, u8) {
     assert_eq!((content, payload[0]), (HANDSHAKE, SERVER_HELLO));
     let behind_random = &payload[4 + 2 + 32..];

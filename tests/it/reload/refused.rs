@@ -57,6 +57,35 @@ async fn reload_keeps_old_certificate_when_key_does_not_match() {
     .await;
 }
 
+/// In use, or broken in any way: not a part of it is in a log, a metric or a problem.
+#[tokio::test]
+async fn no_octet_of_a_private_key_is_shown() {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    let key = proxy.credentials.server.key_pem.to_string();
+    let path = proxy.folder.path("certs/server.key");
+    let mut problems = Vec::new();
+    for spoilt in [
+        key.replace('\n', ""),
+        key.replace("PRIVATE KEY", "CERTIFICATE"),
+        key[..key.len() / 2].to_owned(),
+        key.replace('M', "\0"),
+    ] {
+        write_key(&path, spoilt.as_bytes());
+        problems.extend(refuses(&proxy).await);
+    }
+    let (lines, metrics) = (log::lines(|_| true), proxy.metrics());
+    let shown = format!("{problems:?} {lines:?} {metrics}");
+    assert!(shown.contains("server.key"), "nothing was told");
+    let body = key.lines().filter(|line| !line.starts_with("-----"));
+    for part in body.collect::<String>().as_bytes().chunks(12) {
+        // The first ones are those of every key of this kind.
+        let part = std::str::from_utf8(part).unwrap();
+        let common = another(&proxy).key_pem.replace('\n', "").contains(part);
+        assert!(common || !shown.contains(part), "{part} is shown");
+    }
+}
+
 #[tokio::test]
 async fn reload_keeps_old_certificate_when_half_of_a_file_is_there() {
     for (file, reason) in [("certs/server.pem", "PEM"), ("certs/server.key", "key")] {
