@@ -9,7 +9,6 @@ mod control;
 mod operations;
 
 use crate::{
-    admin::AdminSettings,
     config::Diagnostic,
     connection::{
         Shared,
@@ -41,7 +40,7 @@ pub struct App {
     listeners: Vec<(String, SocketAddr)>,
     /// Sockets by worker.
     bound: Vec<Vec<Bound>>,
-    admin: Option<(TcpListener, AdminSettings)>,
+    admin: Option<(TcpListener, SocketAddr)>,
     reloader: Reloader,
     watcher: Watcher,
 }
@@ -88,7 +87,11 @@ impl App {
         let metrics = Metrics::register(&Registry::new(), &names, log_lines_dropped)
             .map_err(|error| StartError::Internal(error.to_string()))?;
         let (bound, listeners) = bind_listeners(&candidate, &metrics)?;
-        let admin = settings.admin.clone().map(bind_admin).transpose()?;
+        let admin = settings
+            .admin
+            .as_ref()
+            .map(|admin| bind_admin(admin.address));
+        let admin = admin.transpose()?;
         let workers = settings.server.workers;
         let snapshot = candidate.snapshot(1, &metrics);
         reload::warn_of_expiry(&snapshot);
@@ -120,7 +123,7 @@ impl App {
 
     /// The bound address of the admin listener.
     pub fn admin(&self) -> Option<SocketAddr> {
-        self.admin.as_ref().map(|(_, settings)| settings.address)
+        self.admin.as_ref().map(|(_, address)| *address)
     }
 
     /// What workers and control share.
@@ -140,8 +143,8 @@ impl App {
         for (name, address) in &self.listeners {
             tracing::info!(listener = name, %address, "listening");
         }
-        if let Some((_, admin)) = &self.admin {
-            tracing::info!(address = %admin.address, "admin listening");
+        if let Some((_, address)) = &self.admin {
+            tracing::info!(%address, "admin listening");
         }
         let threads = Threads::start(&self.shared, self.bound)?;
         let running = control::Running {
@@ -150,7 +153,8 @@ impl App {
             watcher: self.watcher,
             listeners: self.listeners,
         };
-        let result = running.until_drained(control, signals, self.admin).await;
+        let admin = self.admin.map(|(socket, _)| socket);
+        let result = running.until_drained(control, signals, admin).await;
         threads.end();
         result
     }
@@ -222,17 +226,16 @@ fn bind_listeners(
     Ok((by_worker, addresses))
 }
 
-fn bind_admin(mut settings: AdminSettings) -> Result<(TcpListener, AdminSettings), StartError> {
+fn bind_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let refused = |error| StartError::Bind {
-        address: settings.address,
+        address,
         what: "admin".to_owned(),
         error,
     };
-    let socket = TcpListener::bind(settings.address).map_err(refused)?;
+    let socket = TcpListener::bind(address).map_err(refused)?;
     socket.set_nonblocking(true).map_err(refused)?;
-    let address = socket.local_addr().map_err(refused)?;
-    settings.address = address;
-    Ok((socket, settings))
+    let bound = socket.local_addr().map_err(refused)?;
+    Ok((socket, bound))
 }
 
 fn bind_hint(error: &io::Error) -> &'static str {

@@ -1,6 +1,6 @@
 //! Who calls: a program of the operator, or a page of somebody else in the operator's browser.
 
-use super::{AdminSettings, answer::Refusal};
+use super::answer::Refusal;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::{HeaderName, Request, StatusCode, header, uri::Authority};
 use std::{
@@ -40,14 +40,14 @@ pub(super) fn check_host<B>(request: &Request<B>) -> Result<Authority, Refusal> 
 pub(super) fn check_writer<B>(
     request: &Request<B>,
     peer: SocketAddr,
-    settings: &AdminSettings,
+    token_file: Option<&Path>,
 ) -> Result<(), Refusal> {
     let host = check_host(request)?;
     check_origin(request, &host)?;
     if peer.ip().to_canonical().is_loopback() {
         return Ok(());
     }
-    check_token(request, settings.token_file.as_deref())
+    check_token(request, token_file)
 }
 
 /// An IP address or `localhost`: names that no foreign site can have.
@@ -172,11 +172,7 @@ mod tests {
         peer: ([u8; 4], u16),
         token: Option<PathBuf>,
     ) -> Result<(), u16> {
-        let settings = AdminSettings {
-            address: ([127, 0, 0, 1], 9090).into(),
-            token_file: token,
-        };
-        let checked = check_writer(&request(fields), peer.into(), &settings);
+        let checked = check_writer(&request(fields), peer.into(), token.as_deref());
         checked.map_err(|refusal| refusal.status.as_u16())
     }
 

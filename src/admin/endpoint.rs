@@ -1,7 +1,6 @@
 //! Which path does what.
 
 use super::{
-    AdminSettings,
     answer::{Answer, Refusal, bytes, document},
     caller::{check_host, check_writer},
     operations::{Operations, PageRequest, ReloadAnswer, Selection},
@@ -37,17 +36,15 @@ enum Endpoint {
 pub(super) async fn answer<B>(
     request: &Request<B>,
     peer: SocketAddr,
-    settings: &AdminSettings,
     operations: &dyn Operations,
 ) -> Answer {
-    let answered = checked(request, peer, settings, operations).await;
+    let answered = checked(request, peer, operations).await;
     answered.unwrap_or_else(Answer::from)
 }
 
 async fn checked<B>(
     request: &Request<B>,
     peer: SocketAddr,
-    settings: &AdminSettings,
     operations: &dyn Operations,
 ) -> Result<Answer, Refusal> {
     let endpoint = Endpoint::of(request.uri().path())?;
@@ -58,7 +55,7 @@ async fn checked<B>(
         }
         return read(&endpoint, request.uri().query(), operations);
     }
-    check_writer(request, peer, settings)?;
+    check_writer(request, peer, operations.token_file().as_deref())?;
     write(endpoint, request.uri().query(), operations).await
 }
 

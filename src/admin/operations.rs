@@ -1,7 +1,7 @@
 //! What the listener asks of the proxy, and the documents that it answers with.
 
 use serde::Serialize;
-use std::{future::Future, net::SocketAddr, pin::Pin};
+use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin};
 
 /// What an operator may ask of, or tell, a running proxy.
 ///
@@ -27,6 +27,9 @@ pub trait Operations: Send + Sync + 'static {
 
     /// Every metric in the text format of Prometheus.
     fn metrics(&self) -> String;
+
+    /// The file with the token that lets other machines write, as the configuration in use names it.
+    fn token_file(&self) -> Option<PathBuf>;
 }
 
 /// Which part of the connections is wanted.

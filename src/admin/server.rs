@@ -1,7 +1,6 @@
 //! The listener itself: a bounded number of connections, one request each, all under deadlines.
 
 use super::{
-    AdminSettings,
     answer::{Answer, Refusal},
     endpoint,
     operations::Operations,
@@ -37,11 +36,9 @@ const FINISH: Duration = Duration::from_secs(1);
 /// Serves until `shutdown` is done. Its tasks live in a set of its own, and end with it.
 pub async fn serve(
     listener: TcpListener,
-    settings: AdminSettings,
     operations: Arc<dyn Operations>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
-    let settings = Arc::new(settings);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -51,8 +48,7 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = accept(&listener), if room => {
                 let (stream, peer) = accepted;
-                let (settings, operations) = (Arc::clone(&settings), Arc::clone(&operations));
-                connections.spawn(connection(stream, peer, settings, operations));
+                connections.spawn(connection(stream, peer, Arc::clone(&operations)));
             }
         }
     }
@@ -77,13 +73,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 /// One connection with one request: keeping it alive would let a few idle ones shut out the rest.
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    settings: Arc<AdminSettings>,
-    operations: Arc<dyn Operations>,
-) {
-    let service = service_fn(|request| respond(request, peer, &settings, &*operations));
+async fn connection(stream: TcpStream, peer: SocketAddr, operations: Arc<dyn Operations>) {
+    let service = service_fn(|request| respond(request, peer, &*operations));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST)
@@ -100,14 +91,13 @@ async fn connection(
 async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
-    settings: &AdminSettings,
     operations: &dyn Operations,
 ) -> Result<Answer, Infallible> {
     let (head, body) = request.into_parts();
     let answer = match timeout(REQUEST, Limited::new(body, BODY).collect()).await {
         Ok(Ok(_)) => {
             let request = Request::from_parts(head, ());
-            let answer = endpoint::answer(&request, peer, settings, operations).await;
+            let answer = endpoint::answer(&request, peer, operations).await;
             log(&request, peer, &answer);
             answer
         }

@@ -2,7 +2,10 @@
 
 use super::*;
 use std::{
+    fs,
     future::{Future, ready},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
     pin::Pin,
     sync::{
         Arc, Mutex,
@@ -19,6 +22,7 @@ use tokio::{
 #[derive(Default)]
 struct Fake {
     not_ready: AtomicBool,
+    token_file: Mutex<Option<PathBuf>>,
     calls: Mutex<Vec<String>>,
 }
 
@@ -81,6 +85,10 @@ impl Operations for Fake {
     fn metrics(&self) -> String {
         "tidegate_draining 0\n".to_owned()
     }
+
+    fn token_file(&self) -> Option<PathBuf> {
+        self.token_file.lock().unwrap().clone()
+    }
 }
 
 struct Running {
@@ -96,12 +104,8 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let fake = Arc::new(Fake::default());
         let (stop, stopped) = oneshot::channel();
-        let settings = AdminSettings {
-            address,
-            token_file: None,
-        };
         let operations = Arc::clone(&fake) as Arc<dyn Operations>;
-        let serving = tokio::spawn(serve(listener, settings, operations, async {
+        let serving = tokio::spawn(serve(listener, operations, async {
             let _ = stopped.await;
         }));
         Self {
@@ -377,4 +381,27 @@ async fn serving_ends_with_shutdown_and_frees_the_address() {
     running.stop.send(()).unwrap();
     running.serving.await.unwrap();
     assert!(TcpListener::bind(running.address).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_token_file_in_use_is_asked_for_at_every_call() {
+    let fake = Fake::default();
+    let request = http::Request::post("/drain")
+        .header("Host", "192.0.2.9:9090")
+        .body(())
+        .unwrap();
+    let status = async || {
+        let elsewhere = ([192, 0, 2, 1], 4711).into();
+        let answer = endpoint::answer(&request, elsewhere, &fake).await;
+        answer.status().as_u16()
+    };
+    assert_eq!(status().await, 403);
+    let path = std::env::temp_dir().join(format!("tidegate-asked-{}", std::process::id()));
+    fs::write(&path, "sesame").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    *fake.token_file.lock().unwrap() = Some(path.clone());
+    let with_a_file = status().await;
+    fs::remove_file(path).unwrap();
+    assert_eq!(with_a_file, 401);
+    assert_eq!(fake.calls(), [""; 0]);
 }

@@ -2,7 +2,7 @@
 
 use super::operations::{AppOperations, Request};
 use crate::{
-    admin::{self, AdminSettings},
+    admin,
     connection::Shared,
     lifecycle::drain,
     observe::Trigger,
@@ -109,14 +109,14 @@ impl Running {
         mut self,
         control: Control,
         signals: Option<Signals>,
-        admin: Option<(TcpListener, AdminSettings)>,
+        admin: Option<TcpListener>,
     ) -> io::Result<()> {
         let operations = AppOperations::new(&self, control.handle());
         let admin = async {
             match admin {
-                Some((socket, settings)) => {
+                Some(socket) => {
                     let socket = tokio::net::TcpListener::from_std(socket)?;
-                    admin::serve(socket, settings, Arc::new(operations), pending()).await;
+                    admin::serve(socket, Arc::new(operations), pending()).await;
                     Ok(())
                 }
                 None => pending().await,

@@ -19,6 +19,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
     net::SocketAddr,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -160,6 +161,10 @@ impl Operations for AppOperations {
             .metrics
             .text()
             .unwrap_or_else(|error| format!("# metrics cannot be shown: {error}\n"))
+    }
+
+    fn token_file(&self) -> Option<PathBuf> {
+        self.shared.snapshot.load().token_file.clone()
     }
 }
 

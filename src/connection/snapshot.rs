@@ -11,7 +11,7 @@ use crate::{
     policy::{ClientCertMode, host::Host, route::RouteTable},
     tls::trust::Trust,
 };
-use std::{sync::Arc, time::SystemTime};
+use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 /// One generation of the configuration, in use.
 pub struct Snapshot {
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// The file with the admin listener's token.
+    pub token_file: Option<PathBuf>,
     /// What each listener asks for, in order of configuration.
     listeners: Vec<ListenerTrust>,
 }
@@ -77,6 +79,8 @@ pub struct Parts {
     pub limits: Limits,
     /// See [`Snapshot::timeouts`].
     pub timeouts: Timeouts,
+    /// See [`Snapshot::token_file`].
+    pub token_file: Option<PathBuf>,
     /// The listeners, in order of configuration.
     pub listeners: Vec<ListenerSettings>,
     /// `tls.clients.mode`.
@@ -108,6 +112,7 @@ impl Snapshot {
             trust: parts.trust,
             routes: parts.routes,
             backends: parts.backends,
+            token_file: parts.token_file,
             limits: parts.limits,
             timeouts: parts.timeouts,
             listeners,

@@ -125,6 +125,7 @@ impl Candidate {
             backends,
             limits: settings.limits,
             timeouts: settings.timeouts,
+            token_file: settings.admin.and_then(|admin| admin.token_file),
             listeners: settings.listeners,
             mode: settings.tls.clients.mode,
         })

@@ -274,3 +274,17 @@ async fn writing_calls_of_this_machine_need_no_token_even_where_there_is_one() {
     let proxy = Proxy::start(config);
     document(&proxy, "POST /reload", 200).await;
 }
+
+#[tokio::test]
+async fn another_token_file_is_put_to_use_by_a_reload() {
+    let backend = Backend::echo().await;
+    let config = Config::to(&backend)
+        .set("admin", "token_file = 'token'")
+        .file("token", "sesame");
+    let proxy = Proxy::start(config.clone());
+    let other = config.set("admin", "token_file = 'other'");
+    std::fs::rename(proxy.folder.path("token"), proxy.folder.path("other")).unwrap();
+    proxy.apply(&other).await;
+    let in_use = proxy.shared.snapshot.load().token_file.clone();
+    assert_eq!(in_use, Some(proxy.folder.path("other")));
+}

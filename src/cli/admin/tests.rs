@@ -1,7 +1,7 @@
 use super::*;
 use crate::admin::{
-    AdminSettings, ConnectionPage, ConnectionRow, Operations, PageRequest, Problem, ReloadAnswer,
-    ReloadReport, Selection, Status, serve,
+    ConnectionPage, ConnectionRow, Operations, PageRequest, Problem, ReloadAnswer, ReloadReport,
+    Selection, Status, serve,
 };
 use std::{
     future::{Future, pending, ready},
@@ -70,6 +70,10 @@ impl Operations for Fake {
     fn metrics(&self) -> String {
         String::new()
     }
+
+    fn token_file(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 fn row(id: usize) -> ConnectionRow {
@@ -92,11 +96,7 @@ fn row(id: usize) -> ConnectionRow {
 async fn proxy() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let settings = AdminSettings {
-        address,
-        token_file: None,
-    };
-    tokio::spawn(serve(listener, settings, Arc::new(Fake), pending()));
+    tokio::spawn(serve(listener, Arc::new(Fake), pending()));
     address
 }
 
