@@ -96,30 +96,12 @@ impl Candidate {
         metrics.set_integrity_keys(&ids);
         let expiries = expiries(&trust, &keyring);
         metrics.set_expiries(expiries.clone());
-        let backends: Vec<_> = settings
-            .backends
-            .iter()
-            .map(|b| backend(b, metrics))
-            .collect();
-        let by_name: HashMap<_, _> = backends
-            .iter()
-            .map(|backend| (backend.name.clone(), backend.clone()))
-            .collect();
-        let route = |settings: &RouteSettings| {
-            let route = Arc::new(Route {
-                name: settings.name.as_str().into(),
-                backend: by_name.get(settings.backend.as_str())?.clone(),
-                metrics: metrics.route(&settings.name)?,
-                settings: settings.clone(),
-            });
-            Some((settings.hosts.clone(), settings.path.clone(), route))
-        };
-        let routes = RouteTable::build(settings.routes.iter().filter_map(route));
+        let backends = settings.backends.iter();
+        let backends: Vec<_> = backends.map(|it| backend(it, metrics)).collect();
         Snapshot::new(Parts {
             generation,
             trust,
-            // Duplicates were refused when the candidate was prepared.
-            routes: routes.unwrap_or_default(),
+            routes: routes(&settings.routes, &backends, metrics),
             expiries,
             keyring,
             backends,
@@ -130,6 +112,29 @@ impl Candidate {
             mode: settings.tls.clients.mode,
         })
     }
+}
+
+/// The routes with their backends, of which the configuration has each.
+fn routes(
+    settings: &[RouteSettings],
+    backends: &[Arc<Backend>],
+    metrics: &Metrics,
+) -> RouteTable<Arc<Route>> {
+    let by_name = backends.iter().map(|backend| (&*backend.name, backend));
+    let by_name: HashMap<_, _> = by_name.collect();
+    let route = |settings: &RouteSettings| {
+        let backend = by_name.get(settings.backend.as_str())?;
+        let route = Arc::new(Route {
+            name: settings.name.as_str().into(),
+            backend: Arc::clone(backend),
+            metrics: metrics.route(&settings.name)?,
+            settings: settings.clone(),
+        });
+        Some((settings.hosts.clone(), settings.path.clone(), route))
+    };
+    let table = RouteTable::build(settings.iter().filter_map(route));
+    // Duplicates were refused when the candidate was prepared.
+    table.unwrap_or_default()
 }
 
 /// Everything that expires: certificates, CAs, CRLs, and keys with an end.

@@ -2,7 +2,7 @@
 
 use super::build::Digests;
 use crate::config::{Diagnostic, Settings};
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,45 +29,34 @@ pub enum Kind {
 /// Everything that differs, in the order of the configuration.
 pub fn between(old: (&Settings, &Digests), new: (&Settings, &Digests)) -> Vec<Difference> {
     let ((old, old_files), (new, new_files)) = (old, new);
-    let mut found = Vec::new();
-    let mut changed = |differs: bool, what, name: &str| {
-        if differs {
-            found.push(Difference {
-                kind: Kind::Changed,
-                what,
-                name: name.to_owned(),
-            });
-        }
-    };
-    changed(old.server != new.server, "server", "");
-    changed(old.tls != new.tls, "tls", "");
-    changed(old.limits != new.limits, "limits", "");
-    changed(old.timeouts != new.timeouts, "timeouts", "");
-    changed(old.keyring != new.keyring, "integrity", "");
-    changed(old.admin != new.admin, "admin", "");
-    named(
-        "listener",
-        &old.listeners,
-        &new.listeners,
-        |listener| &listener.name,
-        &mut found,
-    );
-    named(
-        "route",
-        &old.routes,
-        &new.routes,
-        |route| &route.name,
-        &mut found,
-    );
-    named(
-        "backend",
-        &old.backends,
-        &new.backends,
-        |backend| &backend.name,
-        &mut found,
-    );
-    files(old_files, new_files, &mut found);
+    let tables = [
+        ("server", old.server != new.server),
+        ("tls", old.tls != new.tls),
+        ("limits", old.limits != new.limits),
+        ("timeouts", old.timeouts != new.timeouts),
+        ("integrity", old.keyring != new.keyring),
+        ("admin", old.admin != new.admin),
+    ];
+    let changed = tables.into_iter().filter(|(_, differs)| *differs);
+    let mut found: Vec<_> = changed
+        .map(|(what, _)| Difference::new(Kind::Changed, what, ""))
+        .collect();
+    let (before, after) = (&old.listeners, &new.listeners);
+    found.extend(named("listener", before, after, |listener| &listener.name));
+    found.extend(named("route", &old.routes, &new.routes, |route| {
+        &route.name
+    }));
+    let (before, after) = (&old.backends, &new.backends);
+    found.extend(named("backend", before, after, |backend| &backend.name));
+    found.extend(files(old_files, new_files));
     found
+}
+
+impl Difference {
+    fn new(kind: Kind, what: &'static str, name: impl Into<String>) -> Self {
+        let name = name.into();
+        Self { kind, what, name }
+    }
 }
 
 /// What is fixed at start and differs all the same: a reload with it is refused.
@@ -100,56 +89,36 @@ pub fn fixed(old: &Settings, new: &Settings, file: &str) -> Vec<Diagnostic> {
     problems
 }
 
-fn named<T: PartialEq>(
+/// What differs among the items of each name; several may share one.
+fn named<'a, T: PartialEq>(
     what: &'static str,
-    old: &[T],
-    new: &[T],
-    name: impl Fn(&T) -> &String,
-    found: &mut Vec<Difference>,
-) {
-    let names: BTreeSet<&String> = old.iter().chain(new).map(&name).collect();
-    let of = |items: &'_ [T], wanted: &String| -> Vec<usize> {
-        let places = items.iter().enumerate();
-        places
-            .filter(|(_, item)| name(item) == wanted)
-            .map(|(place, _)| place)
-            .collect()
-    };
-    for wanted in names {
-        let (before, after) = (of(old, wanted), of(new, wanted));
-        let same = before.len() == after.len()
-            && before
-                .iter()
-                .zip(&after)
-                .all(|(b, a)| old.get(*b) == new.get(*a));
-        let kind = match (before.is_empty(), after.is_empty()) {
-            (true, _) => Kind::Added,
-            (_, true) => Kind::Removed,
+    old: &'a [T],
+    new: &'a [T],
+    name: impl Fn(&'a T) -> &'a String + Copy,
+) -> impl Iterator<Item = Difference> {
+    let names: BTreeSet<&String> = old.iter().chain(new).map(name).collect();
+    names.into_iter().filter_map(move |wanted| {
+        let of = |items: &'a [T]| items.iter().filter(move |item| name(item) == wanted);
+        let kind = match (of(old).next(), of(new).next()) {
+            (None, _) => Kind::Added,
+            (_, None) => Kind::Removed,
+            _ if of(old).eq(of(new)) => return None,
             _ => Kind::Changed,
         };
-        if !same {
-            found.push(Difference {
-                kind,
-                what,
-                name: wanted.clone(),
-            });
-        }
-    }
+        Some(Difference::new(kind, what, wanted))
+    })
 }
 
-fn files(old: &Digests, new: &Digests, found: &mut Vec<Difference>) {
-    let known = |path: &Path| old.get(path).zip(new.get(path));
-    for path in new
-        .keys()
-        .filter(|path| known(path).is_some_and(|(old, new)| old != new))
-    {
+/// Files that both name, and that hold something else.
+fn files(old: &Digests, new: &Digests) -> impl Iterator<Item = Difference> {
+    let changed = new.iter().filter(|(path, digest)| {
+        let known = old.get(*path);
+        known.is_some_and(|known| known != *digest)
+    });
+    changed.map(|(path, _)| {
         let name = path.display().to_string();
-        found.push(Difference {
-            kind: Kind::Changed,
-            what: "file",
-            name,
-        });
-    }
+        Difference::new(Kind::Changed, "file", name)
+    })
 }
 
 impl std::fmt::Display for Difference {

@@ -44,6 +44,22 @@ pub(super) fn init(
     if !arguments.force {
         files::expect_absent(&SET.map(inside), INIT_ADVICE)?;
     }
+    write_set(arguments, now)?;
+    for name in SET {
+        writeln!(output, "{}", inside(name).display())?;
+    }
+    let keyring = inside("keyring.toml");
+    // Never replaced, not even by force: clients may hold its keys.
+    if !keyring.exists() {
+        keys::make(&keyring, FIRST_KID)?;
+        writeln!(output, "{}", keyring.display())?;
+    }
+    Ok(())
+}
+
+/// Writes what [`SET`] names.
+fn write_set(arguments: &InitArguments, now: OffsetDateTime) -> Result<(), CertsError> {
+    let inside = |name: &str| arguments.dir.join(name);
     let authority = DevelopmentCa::new(arguments.algorithm)?;
     let own = ["localhost", "127.0.0.1", "::1"];
     let hosts: Vec<&str> = own
@@ -61,17 +77,7 @@ pub(super) fn init(
     files::replace(&inside("ca.pem"), authority.certificate_pem(), everybody)?;
     files::replace(&inside("ca.crl"), &list.pem()?, everybody)?;
     write_pair(&inside("server"), &server)?;
-    write_pair(&inside("client"), &client)?;
-    for name in SET {
-        writeln!(output, "{}", inside(name).display())?;
-    }
-    let keyring = inside("keyring.toml");
-    // Never replaced, not even by force: clients may hold its keys.
-    if !keyring.exists() {
-        keys::make(&keyring, FIRST_KID)?;
-        writeln!(output, "{}", keyring.display())?;
-    }
-    Ok(())
+    write_pair(&inside("client"), &client)
 }
 
 /// Issues one certificate.
