@@ -106,6 +106,14 @@ fn is_same(sent: &[u8], expected: &[u8]) -> bool {
     sent.as_ref().ct_eq(expected.as_ref()).into()
 }
 
+/// Whether the file holds a token that calls can be checked against.
+///
+/// # Errors
+/// The file cannot be read, is for others to read too, or holds no token.
+pub fn check_token_file(file: &Path) -> io::Result<()> {
+    token_of(file).map(drop)
+}
+
 /// The token of a file that only its owner can read; read at every call, so that it can be changed.
 fn token_of(file: &Path) -> io::Result<Vec<u8>> {
     let opened = File::open(file)?;

@@ -12,6 +12,7 @@ mod page;
 mod query;
 mod server;
 
+pub use caller::check_token_file;
 pub use operations::{
     BackendStatus, CertificateStatus, Change, ChangeKind, ConnectionPage, ConnectionRow,
     DrainState, ListenerStatus, Operations, PageRequest, Problem, ReloadAnswer, ReloadReport,

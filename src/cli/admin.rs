@@ -111,7 +111,9 @@ pub enum AdminError {
         status: StatusCode,
         detail: String,
     },
-    #[error("the token file {path:?} cannot be used: {reason}")]
+    #[error(
+        "the token file {path:?} cannot be used: {reason}; give a file that holds the token of the proxy's admin.token_file, and nothing else"
+    )]
     Token { path: PathBuf, reason: String },
     #[error("the answer cannot be printed: {0}")]
     Output(#[from] io::Error),

@@ -1,6 +1,7 @@
 //! A configuration and everything that it names → a snapshot, whole or not at all.
 
 use crate::{
+    admin,
     backend::{Backend, BackendSettings},
     config::{self, Diagnostic, Loaded, Settings, Source},
     connection::{
@@ -53,6 +54,7 @@ pub fn prepare(path: &Path, look: impl FnOnce(&[PathBuf])) -> Result<Candidate, 
     let mut problems = Vec::new();
     let trust = load_trust(&settings, &source, &mut warnings, &mut problems);
     refuse_duplicates(&settings.routes, &source, &mut problems);
+    warn_of_token(&settings, &source, &mut warnings);
     let keyring = load_keys(&settings, &source, &mut problems);
     match trust {
         Some(trust) if problems.is_empty() => Ok(Candidate {
@@ -216,6 +218,19 @@ fn refuse_duplicates(routes: &[RouteSettings], source: &Source, problems: &mut V
             "remove one, or give it another host or path",
         )
     }));
+}
+
+/// A warning, because nothing but the admin's calls from elsewhere depends on it.
+fn warn_of_token(settings: &Settings, source: &Source, warnings: &mut Vec<Diagnostic>) {
+    let admin = settings.admin.as_ref();
+    let Some(path) = admin.and_then(|admin| admin.token_file.as_ref()) else {
+        return;
+    };
+    if let Err(error) = admin::check_token_file(path) {
+        let message = format!("{}: the token cannot be used: {error}", path.display());
+        let hint = "put one token into a file for its owner alone; until then writing calls from other machines are refused";
+        warnings.push(source.diagnose_path(path, message, hint).warning());
+    }
 }
 
 fn load_keys(settings: &Settings, source: &Source, problems: &mut Vec<Diagnostic>) -> Keyring {

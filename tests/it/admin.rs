@@ -1,6 +1,8 @@
 //! The admin listener of a running proxy: what it shows is true, and what it is told is done.
 
-use crate::support::{Backend, Config, Proxy, Wire, client, frame, wire::Answer};
+use crate::support::{
+    Backend, Config, Proxy, Wire, client, credentials::write_key, frame, log, wire::Answer,
+};
 use serde_json::Value;
 
 /// A call with further fields; gives the answer.
@@ -287,4 +289,19 @@ async fn another_token_file_is_put_to_use_by_a_reload() {
     proxy.apply(&other).await;
     let in_use = proxy.shared.snapshot.load().token_file.clone();
     assert_eq!(in_use, Some(proxy.folder.path("other")));
+}
+
+#[tokio::test]
+async fn a_token_file_that_cannot_be_used_is_warned_of() {
+    let backend = Backend::echo().await;
+    let config = Config::to(&backend).set("admin", "token_file = 'token'");
+    let proxy = Proxy::start(config);
+    let path = proxy.folder.path("token").display().to_string();
+    let told = |line: &log::Line| {
+        line.message.contains(&path) && line.message.contains("the token cannot be used")
+    };
+    assert_eq!(log::lines(told).len(), 1);
+    write_key(&proxy.folder.path("token"), b"sesame");
+    proxy.reload().await;
+    assert_eq!(log::lines(told).len(), 1);
 }
