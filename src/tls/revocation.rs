@@ -15,7 +15,10 @@ use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, CertificateRevocationListDer},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 use x509_parser::{
     certificate::X509Certificate, prelude::FromDer, revocation_list::CertificateRevocationList,
 };
@@ -57,11 +60,22 @@ pub(super) struct RevocationList {
     pub(super) der: CertificateRevocationListDer<'static>,
     /// The place of the trusted CA that signed it; `None`: an intermediate's.
     pub(super) authority: Option<usize>,
+    path: PathBuf,
+    issuer: Issuer,
+    this_update: i64,
     /// When it runs out, in seconds since 1970.
     pub(super) next_update: Option<i64>,
-    this_update: i64,
     /// The CRL number (RFC 5280 section 5.2.3) without leading zeros, its length first.
     number: (usize, Vec<u8>),
+}
+
+/// In whose name a list is.
+#[derive(PartialEq, Eq, Hash)]
+struct Issuer {
+    /// DER.
+    name: Vec<u8>,
+    /// For people.
+    text: String,
 }
 
 /// Every list of the files that the settings name, the newest first.
@@ -72,7 +86,7 @@ pub(super) fn load(
 ) -> Vec<RevocationList> {
     let mut lists = Vec::new();
     for path in &clients.crl {
-        match load_file(path, clients.crl_expired, issuers, findings) {
+        match load_file(path, issuers, findings) {
             Ok(found) => lists.extend(found),
             Err(problem) => findings.problems.push(problem),
         }
@@ -89,7 +103,19 @@ pub(super) fn load(
         ));
     }
     lists.sort_by(|one, other| other.age().cmp(&one.age()));
+    for list in current(&lists) {
+        list.note_expiry(clients.crl_expired, issuers.now, findings);
+    }
     lists
+}
+
+/// The lists that no newer one replaces: the end of any other means nothing. They come in the
+/// order of [`load`].
+pub(super) fn current(lists: &[RevocationList]) -> impl Iterator<Item = &RevocationList> {
+    let mut seen = HashSet::new();
+    lists
+        .iter()
+        .filter(move |list| seen.insert((&list.issuer, list.authority)))
 }
 
 /// Which certificates of a chain stand on a list in the name of their issuer.
@@ -135,40 +161,56 @@ impl RevocationList {
     fn age(&self) -> (i64, &(usize, Vec<u8>)) {
         (self.this_update, &self.number)
     }
+
+    fn note_expiry(&self, expired: CrlPolicy, now: i64, findings: &mut Findings) {
+        let Some(next_update) = self.next_update else {
+            return;
+        };
+        findings.expiries.push(Expiry {
+            kind: ExpiryKind::Crl,
+            name: self.path.display().to_string(),
+            unix: next_update,
+        });
+        if next_update < now {
+            let meaning = match expired {
+                CrlPolicy::Refuse => {
+                    "clients of its issuer are refused until a newer list is there"
+                }
+                CrlPolicy::Allow => "it is used all the same (tls.clients.crl_expired = \"allow\")",
+            };
+            findings.warnings.push(MaterialError::new(
+                &self.path,
+                format!("the CRL of {} is past its nextUpdate", self.issuer.text),
+                meaning,
+            ));
+        }
+    }
 }
 
 fn load_file(
     path: &Path,
-    expired: CrlPolicy,
     issuers: &Issuers<'_>,
     findings: &mut Findings,
 ) -> Result<Vec<RevocationList>, MaterialError> {
-    let lists = files::revocation_lists(path, FILE_MAX)?;
     let mut found = Vec::new();
-    for der in lists {
-        let Ok((rest, list)) = CertificateRevocationList::from_der(&der) else {
+    for der in files::revocation_lists(path, FILE_MAX)? {
+        let Ok((&[], list)) = CertificateRevocationList::from_der(&der) else {
             return Err(not_whole(path));
         };
-        if !rest.is_empty() {
-            return Err(not_whole(path));
-        }
-        let (this_update, authority) = (
-            list.last_update().timestamp(),
-            issuers.vouch(path, &list, findings)?,
-        );
-        note_expiry(path, &list, expired, issuers.now, findings);
-        let next_update = list.next_update().map(|time| time.timestamp());
-        let number = match list.crl_number() {
-            Some(number) => number.to_bytes_be(),
-            None => Vec::new(),
-        };
-        let number = (number.len(), number);
+        let authority = issuers.vouch(path, &list, findings)?;
+        let number = list.crl_number().map(|number| number.to_bytes_be());
+        let number = number.unwrap_or_default();
         found.push(RevocationList {
-            der,
             authority,
-            next_update,
-            this_update,
-            number,
+            path: path.to_owned(),
+            issuer: Issuer {
+                name: list.issuer().as_raw().to_vec(),
+                text: list.issuer().to_string(),
+            },
+            this_update: list.last_update().timestamp(),
+            next_update: list.next_update().map(|time| time.timestamp()),
+            number: (number.len(), number),
+            der,
         });
     }
     Ok(found)
@@ -232,33 +274,5 @@ impl Issuers<'_> {
                 .verify_signature(key, list.tbs_cert_list.as_ref(), signature)
                 .is_ok()
         })
-    }
-}
-
-fn note_expiry(
-    path: &Path,
-    list: &CertificateRevocationList<'_>,
-    expired: CrlPolicy,
-    now: i64,
-    findings: &mut Findings,
-) {
-    let Some(next_update) = list.next_update().map(|time| time.timestamp()) else {
-        return;
-    };
-    findings.expiries.push(Expiry {
-        kind: ExpiryKind::Crl,
-        name: path.display().to_string(),
-        unix: next_update,
-    });
-    if next_update < now {
-        let meaning = match expired {
-            CrlPolicy::Refuse => "clients of its issuer are refused until a newer list is there",
-            CrlPolicy::Allow => "it is used all the same (tls.clients.crl_expired = \"allow\")",
-        };
-        findings.warnings.push(MaterialError::new(
-            path,
-            format!("the CRL of {} is past its nextUpdate", list.issuer()),
-            meaning,
-        ));
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{
     ClientTrust, CrlPolicy,
-    revocation::RevocationList,
+    revocation::{self, RevocationList},
     trust::standing_of,
     verified::{Chain, VerifiedChains},
 };
@@ -103,7 +103,7 @@ impl Verifier {
 /// When the first list runs out, where clients are refused then; in seconds since 1970.
 fn lists_until(clients: &ClientTrust, lists: &[RevocationList]) -> Option<i64> {
     let refused = clients.crl_expired == CrlPolicy::Refuse;
-    let ends = lists.iter().filter_map(|list| list.next_update);
+    let ends = revocation::current(lists).filter_map(|list| list.next_update);
     ends.min().filter(|_| refused)
 }
 

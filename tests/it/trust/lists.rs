@@ -115,6 +115,27 @@ async fn of_several_lists_of_one_issuer_the_newest_counts_wherever_it_is_named()
 }
 
 #[tokio::test]
+async fn the_end_of_a_list_that_a_newer_one_replaces_is_not_told() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let stale = list(ours, -1_000, -10, &[]);
+    let newer = list(ours, -5, 1_000_000, &[]);
+    listed.put(&[stale, newer], "").await;
+    listed.admits().await;
+    let path = |name| listed.proxy.folder.path(name).display().to_string();
+    let (stale, newer) = (path("certs/0.crl"), path("certs/1.crl"));
+    let name = "tidegate_certificate_expire_timestamp_seconds";
+    let series = listed.proxy.series();
+    let told = |path: &str| {
+        let of_path = |series: &&String| series.starts_with(name) && series.contains(path);
+        series.iter().any(|series| of_path(&series))
+    };
+    assert!(told(&newer) && !told(&stale), "{series:?}");
+    let warned = log::lines(|line| line.message.contains(&stale));
+    assert_eq!(warned.len(), 0, "{warned:?}");
+}
+
+#[tokio::test]
 async fn a_list_past_its_time_refuses_unless_it_is_allowed() {
     let (listed, _backend) = Listed::new().await;
     let stale = list(&listed.proxy.credentials, -1_000, -10, &[]);
