@@ -301,6 +301,7 @@ fn links_between_the_documents_lead_somewhere() {
         "CONTRIBUTING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/hostile-peers.md",
         "docs/operations.md",
         "docs/trust.md",
     ] {

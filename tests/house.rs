@@ -112,7 +112,10 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
     for path in paths {
         if root.join(&path).is_dir() {
             collect(root, &path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "rs" || extension == "py")
+        {
             found.push(Source {
                 text: fs::read_to_string(root.join(&path)).unwrap(),
                 path: path.to_str().unwrap().to_owned(),
@@ -342,23 +345,37 @@ fn nothing_is_left_for_later() {
 
 #[test]
 fn every_test_that_the_crate_names_exists() {
-    let mut files = everything();
-    collect(
-        Path::new(env!("CARGO_MANIFEST_DIR")),
-        Path::new("tests"),
-        &mut files,
-    );
     let page = include_str!("../src/lib.rs")
         .lines()
         .filter(|line| line.starts_with("//!"));
-    let page = page.collect::<String>();
+    let missing = missing_tests(&page.collect::<String>());
+    assert_none(&missing);
+}
+
+#[test]
+fn every_test_that_the_page_on_hostile_peers_names_exists() {
+    let mut missing = missing_tests(include_str!("../docs/hostile-peers.md"));
+    // A package comes without them.
+    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
+    missing.retain(|name| peers.exists() || !name.starts_with("test_"));
+    assert_none(&missing);
+}
+
+/// The tests, in Rust or Python, that a page names between backticks and nobody wrote.
+fn missing_tests(page: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = everything();
+    collect(root, Path::new("tests"), &mut files);
     let is_name = |word: &&str| word.matches('_').count() > 2 && *word == self::word(word);
     let names: Vec<_> = page.split('`').filter(is_name).collect();
     assert!(names.len() > 8, "{names:?}");
-    for name in names {
-        let test = format!("fn {name}()");
-        assert!(files.iter().any(|file| file.text.contains(&test)), "{name}");
-    }
+    let is_there = |name: &&str| {
+        let (rust, python) = (format!("fn {name}()"), format!("def {name}("));
+        let has = |file: &Source| file.text.contains(&rust) || file.text.contains(&python);
+        files.iter().any(has)
+    };
+    let missing = names.into_iter().filter(|name| !is_there(name));
+    missing.map(str::to_owned).collect()
 }
 
 #[test]

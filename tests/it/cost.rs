@@ -5,13 +5,21 @@
 //! does; a cost that grows with the square of the octets is beyond every one of them.
 
 use crate::support::{
-    Backend, Config, Dial, Process, Upgrade, backend::Served, frame, request::switching,
+    Backend, Config, Dial, Process, Upgrade,
+    backend::Served,
+    frame,
+    hand_made::{HANDSHAKE, header, plain},
+    request::switching,
     sealed::keyring,
 };
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::CertificateDer;
 use std::{fs, time::Duration};
 use tidegate::{cli::certs::Issued, frame::Opcode};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 /// Octets of frames in each case.
 const OCTETS: usize = 1 << 20;
@@ -132,17 +140,52 @@ async fn no_frame_of_a_flood_costs_much_more_than_an_honest_one() {
 }
 
 #[tokio::test]
-async fn small_records_cost_what_their_reading_does() {
+async fn record_of_one_octet_costs_no_more_than_a_larger_one() {
     let backend = swallowing().await;
     let process = Process::start(&Config::to(&backend));
     let dial = process.dial().await;
     let honest = [frame::binary(&[7; 1000])];
     cost_of_frames(&process, &dial, &honest, 100).await;
     let base = cost_of_frames(&process, &dial, &honest, 100).await;
-    let cost = cost_of_frames(&process, &dial, &honest, 1).await;
+    let cost = cost_of_frames(&process, &dial, &honest, 1).await / 100;
     let ratio = cost.div_duration_f64(base);
     println!("records of one octet: {ratio:.1} times");
-    assert!(ratio < 500.0, "{ratio:.1}");
+    assert!(
+        ratio < 5.0,
+        "{ratio:.1} times the cost of records of 100 octets"
+    );
+}
+
+/// A first handshake message that never ends, the last octets of it one by one.
+async fn cost_of_dribble(process: &Process, dial: &Dial, gathered: usize) -> Duration {
+    let mut tcp = TcpStream::connect(dial.remote()).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
+    let start = [1, 0, 0xff, 0xff];
+    let gathered = [&start[..], &vec![0; gathered]].concat();
+    for part in gathered.chunks(1 << 14) {
+        tcp.write_all(&plain(HANDSHAKE, part)).await.unwrap();
+    }
+    tcp.write_all(&header(HANDSHAKE, 2001)).await.unwrap();
+    let before = spent(process);
+    for octet in [0; 2000] {
+        tcp.write_all(&[octet]).await.unwrap();
+    }
+    tcp.shutdown().await.unwrap();
+    tcp.read_to_end(&mut Vec::new()).await.unwrap();
+    spent_since(before, process)
+}
+
+#[tokio::test]
+async fn octets_behind_a_long_message_cost_little_more_than_those_behind_a_short_one() {
+    let backend = Backend::echo().await;
+    let process = Process::start(&Config::to(&backend));
+    let dial = process.dial().await;
+    cost_of_dribble(&process, &dial, 0).await;
+    let base = cost_of_dribble(&process, &dial, 0).await;
+    let cost = cost_of_dribble(&process, &dial, 60_000).await;
+    let ratio = cost.div_duration_f64(base);
+    println!("behind 60 000 octets: {ratio:.1} times");
+    assert!(ratio < 20.0, "{ratio:.1}");
 }
 
 /// What a request costs, from accept to its answer: the cheapest of some.

@@ -70,8 +70,8 @@ async fn round(dial: &Dial) {
     }
 }
 
-/// Memory in KiB and open descriptors of a process, once it serves nobody.
-async fn at_rest(process: &Process) -> (f64, usize) {
+/// Waits until a process serves nobody.
+async fn rest(process: &Process) {
     let admin = process.admin().await;
     let scrape = async || {
         let mut wire = tcp(admin).await;
@@ -83,18 +83,19 @@ async fn at_rest(process: &Process) -> (f64, usize) {
     let open = |line: &str| line.starts_with("tidegate_connections_open") && !line.ends_with(" 0");
     let quiet = async { while scrape().await.lines().any(open) {} };
     within("no open connection", quiet).await;
-    let folder = format!("/proc/{}", process.id());
-    let status = fs::read_to_string(format!("{folder}/status")).unwrap();
+}
+
+/// Memory of a process, in KiB.
+fn memory(process: &Process) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let value = line.and_then(|line| line.split_whitespace().nth(1));
-    let descriptors = || fs::read_dir(format!("{folder}/fd")).unwrap().count();
-    let mut before = descriptors();
-    eventually("descriptors at rest", || {
-        let now = descriptors();
-        std::mem::replace(&mut before, now) == now
-    })
-    .await;
-    (value.unwrap().parse().unwrap(), before)
+    value.unwrap().parse().unwrap()
+}
+
+fn descriptors(process: &Process) -> usize {
+    let folder = format!("/proc/{}/fd", process.id());
+    fs::read_dir(folder).unwrap().count()
 }
 
 #[tokio::test]
@@ -103,14 +104,13 @@ async fn whatever_clients_do_the_second_round_takes_no_more_than_the_first() {
     let process = Process::start(&Config::to(&backend));
     let dial = process.dial().await;
     round(&dial).await;
-    let (first, descriptors) = at_rest(&process).await;
+    rest(&process).await;
+    let (first, before) = (memory(&process), descriptors(&process));
     round(&dial).await;
-    let (second, then) = at_rest(&process).await;
+    rest(&process).await;
+    let second = memory(&process);
     assert!(second < first * 1.05 + 1024.0, "{first} KiB, then {second}");
-    assert!(
-        then <= descriptors,
-        "{descriptors} descriptors, then {then}"
-    );
+    eventually("no more descriptors", || descriptors(&process) <= before).await;
     for _ in 0..10 {
         let mut socket = dial.connect().await;
         socket.send(&Upgrade::to("/").octets()).await;

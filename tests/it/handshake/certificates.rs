@@ -1,7 +1,7 @@
 //! Client certificates that do not get through: the alert, the count, the line.
 
 use super::{BOTH, proxy};
-use crate::support::{Backend, Config, Credentials, Dial, Process, Proxy};
+use crate::support::{Backend, Config, Credentials, Dial, Process, Proxy, eventually};
 use futures_util::future::join_all;
 use rustls::{
     AlertDescription,
@@ -18,7 +18,10 @@ async fn refuses(proxy: &Proxy, dial: &Dial, alert: AlertDescription, label: &st
         let result = [("result", label)];
         let name = "tidegate_handshakes_total";
         proxy.wait_for(name, &result, count.into()).await;
-        let lines = proxy.lines(|line| line.field("reason") == label);
+        let lines = || proxy.lines(|line| line.field("reason") == label);
+        // It is counted before it is logged.
+        eventually("its line", || lines().len() >= usize::from(count)).await;
+        let lines = lines();
         assert_eq!(lines.len(), usize::from(count), "{lines:?}");
         assert_eq!(lines[0].field("stage"), "handshake");
     }
@@ -150,10 +153,11 @@ async fn chain_of_a_thousand_certificates_is_refused_with_its_reason() {
         let reason = [("result", "tls_protocol")];
         let name = "tidegate_handshakes_total";
         proxy.wait_for(name, &reason, f64::from(count)).await;
+        // It is logged before it is no longer open.
+        proxy.wait_for("tidegate_connections_open", &[], 0.0).await;
         let lines = proxy.lines(|line| line.field("reason") == "tls_protocol");
         let detail = lines.last().unwrap().field("detail");
         assert!(detail.contains("HandshakePayloadTooLarge"), "{detail}");
-        proxy.wait_for("tidegate_connections_open", &[], 0.0).await;
     }
     assert_eq!(backend.connections(), 0);
     proxy.open("/").await;

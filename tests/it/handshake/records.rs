@@ -15,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 /// A finished handshake whose TLS session can be got at, and its own address.
 pub(super) async fn secure(proxy: &Proxy, version: usize) -> (TlsStream<TcpStream>, SocketAddr) {
     let tcp = TcpStream::connect(proxy.address()).await.unwrap();
+    tcp.set_nodelay(true).unwrap();
     let local = tcp.local_addr().unwrap();
     let dial = proxy.dial().version(BOTH[version]);
     (dial.over(tcp).await.unwrap(), local)
