@@ -167,7 +167,7 @@ Written by `benches/compare/run{' --quick' if chosen.quick else ''}`: {chosen.ro
 measurement; **median** (lowest–highest). Mutual TLS 1.3, X25519, AES-128-GCM, ECDSA P-256, wss in and ws out over loopback;
 each proxy with one worker on one core, load and backend on another. CPU is the whole proxy process's, user and system.
 `floor` is a plain TCP forwarder without TLS, with buffers of 8 KiB; the others run with their defaults, without access logs,
-unless the list says that they were tuned. Idle memory is the PSS slope from 100 to 1 100 connections of a fresh process, each
+unless the list says that they were tuned. Idle memory is the PSS slope from 100 to {chosen.idle + 100} connections of a fresh process, each
 after one message; with sealed frames (hmac-sha-256), the client takes the TLS suite that the proxy and it like best.
 
 {machine()}

@@ -161,7 +161,8 @@ impl Count {
 
 /// Escapes a label value as the text format wants it. Names seldom hold what has to be escaped.
 fn push_escaped(text: &mut String, value: &str) {
-    if !value.contains(['\\', '"', '\n']) {
+    let is_special = |octet| matches!(octet, b'\\' | b'"' | b'\n');
+    if !value.bytes().any(is_special) {
         text.push_str(value);
         return;
     }
