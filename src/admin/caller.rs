@@ -178,9 +178,9 @@ mod tests {
     fn verdict(
         fields: &[(&str, &str)],
         peer: ([u8; 4], u16),
-        token: Option<PathBuf>,
+        token: Option<&Path>,
     ) -> Result<(), u16> {
-        let checked = check_writer(&request(fields), peer.into(), token.as_deref());
+        let checked = check_writer(&request(fields), peer.into(), token);
         checked.map_err(|refusal| refusal.status.as_u16())
     }
 
@@ -256,7 +256,7 @@ mod tests {
             verdict(
                 &[("host", "192.0.2.1"), ("authorization", value)],
                 REMOTE,
-                Some(file.clone()),
+                Some(&file),
             )
         };
         assert_eq!(with("Bearer sesame"), Ok(()));
@@ -271,7 +271,7 @@ mod tests {
             assert_eq!(with(wrong), Err(401), "{wrong}");
         }
         assert_eq!(
-            verdict(&[("host", "192.0.2.1")], REMOTE, Some(file.clone())),
+            verdict(&[("host", "192.0.2.1")], REMOTE, Some(&file)),
             Err(401)
         );
         assert_eq!(verdict(&[("host", "192.0.2.1")], REMOTE, None), Err(403));
@@ -285,7 +285,7 @@ mod tests {
             verdict(
                 &[("host", "192.0.2.1"), ("authorization", value)],
                 REMOTE,
-                Some(file.clone()),
+                Some(&file),
             )
         };
         assert_eq!(with("Bearer old"), Ok(()));
@@ -303,14 +303,10 @@ mod tests {
         ];
         for file in files {
             let fields = [("host", "192.0.2.1"), ("authorization", "Bearer sesame")];
-            assert_eq!(
-                verdict(&fields, REMOTE, Some(file.clone())),
-                Err(403),
-                "{file:?}"
-            );
+            assert_eq!(verdict(&fields, REMOTE, Some(&file)), Err(403), "{file:?}");
             fs::remove_file(file).unwrap();
         }
-        let missing = Some(PathBuf::from("/nonexistent/token"));
+        let missing = Some(Path::new("/nonexistent/token"));
         assert_eq!(verdict(&[("host", "192.0.2.1")], REMOTE, missing), Err(403));
     }
 }

@@ -20,7 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use x509_parser::{
-    certificate::X509Certificate, prelude::FromDer, revocation_list::CertificateRevocationList,
+    certificate::X509Certificate, num_bigint::BigUint, prelude::FromDer,
+    revocation_list::CertificateRevocationList,
 };
 
 /// The largest file of lists that is read.
@@ -198,7 +199,7 @@ fn load_file(
             return Err(not_whole(path));
         };
         let authority = issuers.vouch(path, &list, findings)?;
-        let number = list.crl_number().map(|number| number.to_bytes_be());
+        let number = list.crl_number().map(BigUint::to_bytes_be);
         let number = number.unwrap_or_default();
         found.push(RevocationList {
             authority,

@@ -1,10 +1,11 @@
 //! What is agreed on at the upgrade: by mode, by binding, by version of TLS.
 
 use super::*;
-use crate::support::{Upgrade, frame, within};
+use crate::support::{Upgrade, frame};
 use rustls::version::{TLS12, TLS13};
+use std::sync::Arc;
 use tidegate::frame::Opcode;
-use tokio::{net::TcpStream, sync::mpsc};
+use tokio::{net::TcpStream, sync::Semaphore};
 use zeroize::Zeroizing;
 
 const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
@@ -320,30 +321,16 @@ async fn a_key_that_is_revoked_or_goes_during_the_handshake_ends_the_socket_that
 
 /// A socket whose handshake was under way when this keyring came into use.
 async fn opened_meanwhile(new: String) -> SealedSocket {
-    let (asked, mut upgrades) = mpsc::unbounded_channel();
-    let (go, wait) = tokio::sync::watch::channel(false);
-    let backend = Backend::script(move |mut served| {
-        let (asked, mut wait) = (asked.clone(), wait.clone());
-        async move {
-            let Some(head) = served.request().await else {
-                return;
-            };
-            asked.send(()).unwrap();
-            wait.wait_for(|go| *go).await.unwrap();
-            let answer = format!("{}\r\n", crate::support::request::switching(&head.accept()));
-            let _ = served.wire.try_send(answer.as_bytes()).await;
-            served.echo().await;
-        }
-    })
-    .await;
+    let answer = Arc::new(Semaphore::new(0));
+    let backend = Backend::hesitant(answer.clone()).await;
     let proxy = proxy(&backend, "required");
     let wire = proxy.connect().await;
     let offer = hmac();
     let opening = SealedSocket::over(wire, Binding::Frame, &offer);
     let revoking = async {
-        within("the backend's request", upgrades.recv()).await;
+        backend.request().await;
         keys::put(&proxy, &new).await;
-        go.send(true).unwrap();
+        answer.add_permits(1);
     };
     tokio::join!(opening, revoking).0
 }

@@ -1,6 +1,6 @@
 //! A backend that echoes, or does what a script says.
 
-use super::{Wire, eventually, frame, wire::Head};
+use super::{Wire, eventually, frame, request::switching, wire::Head};
 use std::{
     future::Future,
     net::SocketAddr,
@@ -13,6 +13,7 @@ use std::{
 use tidegate::frame::Opcode;
 use tokio::{
     net::{TcpListener, UnixListener},
+    sync::Semaphore,
     task::JoinHandle,
 };
 
@@ -63,6 +64,24 @@ impl Backend {
                     let _ = served.wire.try_send(&octets).await;
                     served.wire.read_to_end().await;
                 }
+            }
+        })
+        .await
+    }
+
+    /// As [`Backend::echo`], but answers an upgrade only once there is a permit.
+    pub(crate) async fn hesitant(answers: Arc<Semaphore>) -> Self {
+        Self::script(move |mut served| {
+            let answers = answers.clone();
+            async move {
+                let Some(request) = served.request().await else {
+                    return;
+                };
+                let _permit = answers.acquire().await;
+                let switching = format!("{}\r\n", switching(&request.accept()));
+                // Whoever hung up before has its reasons.
+                let _ = served.wire.try_send(switching.as_bytes()).await;
+                served.echo().await;
             }
         })
         .await

@@ -6,9 +6,7 @@
 )]
 
 use super::{ask, closes_with, echoes, open, refusal, revoke, with_list};
-use crate::support::{
-    Backend, Config, Credentials, Proxy, Upgrade, proxy::Folder, request::switching,
-};
+use crate::support::{Backend, Config, Credentials, Proxy, Upgrade, proxy::Folder};
 use std::sync::Arc;
 use tidegate::{
     observe::Trigger,
@@ -41,20 +39,7 @@ async fn a_revoked_client_is_closed_and_nobody_else_is() {
 #[tokio::test]
 async fn a_client_that_is_revoked_during_its_upgrade_does_not_stay() {
     let answer = Arc::new(Semaphore::new(0));
-    let kept = answer.clone();
-    let backend = Backend::script(move |mut served| {
-        let kept = kept.clone();
-        async move {
-            let Some(request) = served.request().await else {
-                return;
-            };
-            let _permit = kept.acquire().await;
-            let switching = format!("{}\r\n", switching(&request.accept()));
-            served.wire.send(switching.as_bytes()).await;
-            served.echo().await;
-        }
-    })
-    .await;
+    let backend = Backend::hesitant(answer.clone()).await;
     let (proxy, _) = with_list(&backend).await;
     let mut wire = proxy.connect().await;
     wire.send(&Upgrade::to("/").octets()).await;
