@@ -39,7 +39,8 @@ Messages of 125 B, 8 in flight on each active connection, while so many connecti
 
 {table(["work", *[f"{count:,} open".replace(",", " ") for count in counts], f"{counts[-1]:,} ÷ {counts[0]}".replace(",", " ")], lines)}
 
-Silent connections are pinged after 30 s, as by default, which is what their cost consists of.
+Silent connections are pinged after 30 s, as by default, which is what their cost consists of. Pings come in waves, as the
+connections did: some measurements meet one.
 
 **Scrapes** with {counts[-1]:,} silent connections, in % of a core: without {cell(scrape["without"])}, with one each second
 {cell(scrape["with"])}; differences of neighbours {cell(differences)} (aim: below 1). One scrape takes {one["cpu_ms"]:.2f} ms of CPU, measured
@@ -48,7 +49,7 @@ over 20 of them one after the other, and brings {one["octets"] / 1024:.0f} KiB.
 
 
 def tables(results, chosen):
-    lines = []
+    lines = [["nobody connected (% of a core)", cell(results["silent"]["one"]), cell(results["silent"]["many"]), "–"]]
     for name, label in (("message", "125 B echo, 1 in flight × 64 (µs/message)"),
                         ("upgrade", "full mTLS handshake, upgrade, close (µs)")):
         one, many = results[name]["one"], results[name]["many"]
@@ -63,12 +64,13 @@ def tables(results, chosen):
     return f"""### Many routes and certificates
 
 One route and one certificate beside {chosen.hosts * 10} routes, of {chosen.hosts} hosts, and {chosen.hosts} certificates; the upgrades ask for each
-host in turn, by SNI and in the request. Differences are those of neighbouring measurements, {len(results["upgrade"]["one"])} of each.
+host in turn, by SNI and in the request. With nobody connected, what is left is the watch over configuration and certificates, which
+looks at every file once in two seconds; it is part of the rows below. Differences are those of neighbouring measurements, {len(results["upgrade"]["one"])} of each.
 
 {table(["work", "one", "many", "many − one"], lines)}
 
-The lookups alone, without the noise of a handshake: `cargo bench --bench route`, and the fold of the metrics
-with `cargo bench --bench relay -- metrics`.
+The lookups alone, without the noise of a handshake: `cargo bench --bench route` and `cargo bench --bench names`; the fold of
+the metrics: `cargo bench --bench relay -- metrics`.
 """
 
 

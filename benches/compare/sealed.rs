@@ -27,7 +27,7 @@ impl SealedConnector {
             KeyMaterial::Secret(secret) => {
                 Some(Credential::Secret(key.kid.clone(), secret.clone()))
             }
-            _ => None,
+            KeyMaterial::X25519(_) => None,
         });
         let credential = credentials.next().ok_or("the keyring has no secret")?;
         Ok(Self {

@@ -2,7 +2,7 @@
 
 use super::{
     results::Results,
-    series::{self, Count, Exposition, Shape},
+    series::{self, Count, Exposition},
 };
 use crate::ending::{Ending, Stage};
 use prometheus::Histogram;
@@ -107,17 +107,15 @@ impl Drop for ConnectionGuard {
 
 /// The families of all listeners.
 pub(super) fn collect(listeners: &[Arc<ListenerMetrics>], out: &mut Exposition) {
-    let counts: [(&'static Shape, fn(&ListenerMetrics) -> &Count); 3] = [
-        (series::CONNECTIONS_OPEN, |listener| &listener.open),
-        (series::CONNECTIONS_TOTAL, |listener| &listener.accepted),
-        (series::ACCEPT_ERRORS, |listener| &listener.accept_errors),
-    ];
-    for (shape, count) in counts {
+    let mut each = |shape, count: fn(&ListenerMetrics) -> &Count| {
         let mut family = out.family(shape);
         for listener in listeners {
             family.add(&[&listener.name], count(listener).value());
         }
-    }
+    };
+    each(series::CONNECTIONS_OPEN, |listener| &listener.open);
+    each(series::CONNECTIONS_TOTAL, |listener| &listener.accepted);
+    each(series::ACCEPT_ERRORS, |listener| &listener.accept_errors);
     let mut handshakes = out.family(series::HANDSHAKES);
     for listener in listeners {
         listener.handshakes.collect(&listener.name, &mut handshakes);

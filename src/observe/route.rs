@@ -199,7 +199,9 @@ pub(super) fn collect_open(all: &[Arc<OpenSockets>], out: &mut Exposition) {
 /// The families of endings, frames, bytes and sealed units of all routes.
 pub(super) fn collect_traffic(all: &[Arc<RouteSeries>], out: &mut Exposition) {
     let mut endings = out.family(series::ENDINGS);
-    all.iter().for_each(|route| route.endings(&mut endings));
+    for route in all {
+        route.endings(&mut endings);
+    }
     let each_way = [
         (series::FRAMES, RouteSeries::frames as Writer),
         (series::BYTES, RouteSeries::bytes),
