@@ -184,7 +184,8 @@ mod tests {
                 .collect();
             drop(known.client(&chain));
         }
+        // The table may be full of removed places, and double, just before the look is due.
         let chains = known.0.borrow().len();
-        assert!(chains <= 2 * KNOWN_AT_LEAST, "{chains}");
+        assert!(chains < 4 * KNOWN_AT_LEAST, "{chains}");
     }
 }
