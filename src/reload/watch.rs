@@ -55,6 +55,10 @@ pub struct Watcher {
 /// Between two looks, however many notices come: the folder may be a busy one.
 const SHORTEST: Duration = Duration::from_millis(100);
 
+/// Looking takes one part in so many of the time, at most: thousands of files are looked at less
+/// often, unless there are notices.
+const SHARE: u32 = 200;
+
 impl Default for Pace {
     fn default() -> Self {
         Self {
@@ -111,15 +115,16 @@ impl Watcher {
     pub async fn changed(&mut self) -> Change {
         loop {
             let noticed = self.until_next_look().await;
+            let began = Instant::now();
             let looks = self.observer.look(&self.paths);
             let now = Instant::now();
             let decision = self.settling.judge(looks, now.into_std());
-            self.last_look = now;
-            self.next_look = now + self.pace.after(&decision);
             // In a busy folder most notices are about other files; links are not walked for them.
             if !noticed || decision != Decision::Unchanged {
                 self.notices.follow(&self.paths);
             }
+            self.last_look = now;
+            self.next_look = now + self.pace.after(&decision, began.elapsed());
             if let Decision::Changed(paths) = decision {
                 return Change { paths };
             }
@@ -139,10 +144,11 @@ impl Watcher {
 }
 
 impl Pace {
-    fn after(&self, decision: &Decision) -> Duration {
+    /// How long to wait after a look that took so long.
+    fn after(&self, decision: &Decision, took: Duration) -> Duration {
         match decision {
             Decision::LookAgain(wait) => (*wait).max(SHORTEST),
-            Decision::Unchanged | Decision::Changed(_) => self.poll,
+            Decision::Unchanged | Decision::Changed(_) => self.poll.max(took * SHARE),
         }
     }
 }

@@ -54,6 +54,16 @@ pub struct Output {
     pub to_backend: Vec<u8>,
 }
 
+impl Output {
+    /// What goes in a direction.
+    pub fn of(&mut self, direction: Direction) -> &mut Vec<u8> {
+        match direction {
+            Direction::ToBackend => &mut self.to_backend,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+}
+
 /// The record of how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
@@ -159,10 +169,7 @@ impl Conversation {
         let room = to.room_before_own(from, input.len());
         let input = input.get(..room).unwrap_or(input);
         let passes = to.takes_frames();
-        let gathered = match direction {
-            Direction::ToBackend => &mut out.to_backend,
-            Direction::ToClient => &mut out.to_client,
-        };
+        let gathered = out.of(direction);
         let length = gathered.len();
         let frames = data_frames(&from.counts);
         let result = from.channel.advance(input, gathered, &mut from.counts);
@@ -195,7 +202,8 @@ impl Conversation {
         }
         let (_, to) = self.sides.pair(direction);
         if to.takes_frames() {
-            push(direction, out, control.encode(control.mask()).as_slice());
+            let octets = control.encode(control.mask());
+            out.of(direction).extend_from_slice(octets.as_slice());
         }
     }
 
@@ -221,7 +229,8 @@ impl Conversation {
             Opcode::Close => from.channel.seal_close(frame),
             _ => *frame,
         };
-        push(direction, out, frame.encode(mask).as_slice());
+        let octets = frame.encode(mask);
+        out.of(direction).extend_from_slice(octets.as_slice());
     }
 
     /// Puts in the frames that wait for a frame border, where there is one now.
@@ -298,13 +307,6 @@ impl Conversation {
     /// How long the last answered Ping took, once.
     pub fn take_pong(&mut self) -> Option<Duration> {
         self.pong_after.take()
-    }
-}
-
-fn push(direction: Direction, out: &mut Output, octets: &[u8]) {
-    match direction {
-        Direction::ToBackend => out.to_backend.extend_from_slice(octets),
-        Direction::ToClient => out.to_client.extend_from_slice(octets),
     }
 }
 

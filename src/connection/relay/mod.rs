@@ -142,10 +142,11 @@ impl Relay {
             self.order(ending, cx, now);
         }
         self.flush(cx, now);
+        let mut buffer = self.buffers.read();
         let (mut client, mut backend) = (true, true);
         for _ in 0..READS_A_TURN {
-            client = client && self.read_client(cx, now);
-            backend = backend && self.read_backend(cx, now);
+            client = client && self.read_client(&mut buffer, cx, now);
+            backend = backend && self.read_backend(&mut buffer, cx, now);
             if !client && !backend {
                 return self.watch_deadlines(cx, now);
             }
@@ -155,12 +156,11 @@ impl Relay {
     }
 
     /// Reads the client once; gives whether there was something.
-    fn read_client(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+    fn read_client(&mut self, buffer: &mut [u8], cx: &mut Context<'_>, now: Instant) -> bool {
         if self.to_backend.is_blocked() || !self.conversation.reads(Direction::ToBackend) {
             return false;
         }
-        let mut buffer = self.buffers.read();
-        let kept = self.session.restore_partial(&mut buffer);
+        let kept = self.session.restore_partial(buffer);
         let space = buffer.get_mut(kept..).unwrap_or_default();
         match read(&mut self.client, space, cx) {
             Poll::Pending => return false,
@@ -192,12 +192,11 @@ impl Relay {
     }
 
     /// Reads the backend once; gives whether there was something.
-    fn read_backend(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+    fn read_backend(&mut self, buffer: &mut [u8], cx: &mut Context<'_>, now: Instant) -> bool {
         if self.to_client.is_blocked() || !self.conversation.reads(Direction::ToClient) {
             return false;
         }
-        let mut buffer = self.buffers.read();
-        match read(&mut self.backend, &mut buffer, cx) {
+        match read(&mut self.backend, buffer, cx) {
             Poll::Pending => return false,
             Poll::Ready(Ok(0) | Err(_)) => self.ended(Direction::ToClient, cx, now),
             Poll::Ready(Ok(count)) => {
@@ -214,9 +213,13 @@ impl Relay {
             return;
         }
         let mut taken = 0;
-        self.act(cx, now, |conversation, out| {
+        let mut gathered = self.buffers.gather();
+        let mut out = Output::default();
+        std::mem::swap(out.of(direction), &mut gathered);
+        self.act(&mut out, cx, now, |conversation, out| {
             taken = conversation.receive(direction, input, out, now);
         });
+        std::mem::swap(out.of(direction), &mut gathered);
         let begun = self.count(direction, taken);
         if direction == Direction::ToBackend {
             self.charge(begun, taken as u64, cx, now);
@@ -236,13 +239,13 @@ impl Relay {
     }
 
     fn order(&mut self, ending: Ending, cx: &mut Context<'_>, now: Instant) {
-        self.act(cx, now, |conversation, out| {
+        self.act(&mut Output::default(), cx, now, |conversation, out| {
             conversation.order(ending, out, now);
         });
     }
 
     fn ended(&mut self, direction: Direction, cx: &mut Context<'_>, now: Instant) {
-        self.act(cx, now, |conversation, out| {
+        self.act(&mut Output::default(), cx, now, |conversation, out| {
             conversation.ended(direction, out, now);
         });
     }
@@ -250,26 +253,20 @@ impl Relay {
     /// Lets the conversation act, and sends what it puts out.
     fn act(
         &mut self,
+        out: &mut Output,
         cx: &mut Context<'_>,
         now: Instant,
         action: impl FnOnce(&mut Conversation, &mut Output),
     ) {
-        let (mut to_client, mut to_backend) = (self.buffers.gather(), self.buffers.gather());
-        let mut out = Output {
-            to_client: std::mem::take(&mut *to_client),
-            to_backend: std::mem::take(&mut *to_backend),
-        };
-        action(&mut self.conversation, &mut out);
-        (*to_client, *to_backend) = (out.to_client, out.to_backend);
-        if !to_backend.is_empty() {
-            let sent = self
-                .to_backend
-                .send(&mut self.backend, &to_backend, cx, now);
+        action(&mut self.conversation, out);
+        if !out.to_backend.is_empty() {
+            let backend = &mut self.backend;
+            let sent = self.to_backend.send(backend, &out.to_backend, cx, now);
             self.sent(Direction::ToClient, &sent.map(|()| false), now);
         }
-        if !to_client.is_empty() {
+        if !out.to_client.is_empty() {
             let mut records = self.buffers.gather();
-            if self.session.encrypt(&to_client, &mut records).is_ok() {
+            if self.session.encrypt(&out.to_client, &mut records).is_ok() {
                 // Right behind a Close: one write for both.
                 self.append_close_notify(&mut records);
                 self.send_to_client(&records, cx, now);
@@ -358,7 +355,9 @@ impl Relay {
             self.give_up_backend(cx, now);
         }
         if self.conversation.deadline() <= now {
-            self.act(cx, now, |conversation, out| conversation.tick(out, now));
+            self.act(&mut Output::default(), cx, now, |conversation, out| {
+                conversation.tick(out, now);
+            });
         }
     }
 

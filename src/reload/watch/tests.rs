@@ -222,3 +222,12 @@ async fn notices_of_the_file_system_hasten_the_look() {
     folder.write("other/a", "4");
     assert_changed(&mut watcher, &[&file]).await;
 }
+
+#[test]
+fn many_files_are_looked_at_less_often() {
+    let pace = Pace::default();
+    let after =
+        |milliseconds| pace.after(&Decision::Unchanged, Duration::from_millis(milliseconds));
+    assert_eq!(after(10), pace.poll);
+    assert_eq!(after(30), Duration::from_secs(6));
+}
