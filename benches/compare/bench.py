@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import resource
 import shutil
 import signal
@@ -70,10 +71,20 @@ def cpu_seconds(process):
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
 
 
+def outgoing_ports():
+    """The first and the last port that the system gives to outgoing connections."""
+    first, last = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    return int(first), int(last)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port to listen on, where possible one that no outgoing connection can take before."""
+    first, _ = outgoing_ports()
+    for port in [*random.sample(range(first - 5000, first), 100), 0] if first > 10000 else [0]:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return probe.getsockname()[1]
+    raise RuntimeError("no port is free to listen on")
 
 
 class Bench:

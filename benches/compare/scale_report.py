@@ -65,7 +65,7 @@ def tables(results, chosen):
 
 One route and one certificate beside {chosen.hosts * 10} routes, of {chosen.hosts} hosts, and {chosen.hosts} certificates; the upgrades ask for each
 host in turn, by SNI and in the request. With nobody connected, what is left is the watch over configuration and certificates, which
-looks at every file once in two seconds; it is part of the rows below. Differences are those of neighbouring measurements, {len(results["upgrade"]["one"])} of each.
+looks at every file once in two seconds, or less often where that takes long; it is part of the rows below. Differences are those of neighbouring measurements, {len(results["upgrade"]["one"])} of each.
 
 {table(["work", "one", "many", "many − one"], lines)}
 
