@@ -2,8 +2,8 @@
 //!
 //! A key's life: `generate` makes it, and clients are given its secret or its public part;
 //! `retire` keeps new connections from it; `list` tells when no socket uses it any more; `destroy`
-//! removes it. `revoke` ends the sockets that use it at once, and so does `destroy`. The proxy takes up each change by
-//! itself.
+//! removes it. `revoke` ends the sockets that use it at once, and so does `destroy`. The proxy takes
+//! up each change by itself, unless `server.watch` is false.
 
 mod edit;
 mod file;
