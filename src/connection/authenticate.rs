@@ -40,7 +40,14 @@ pub type Chain = Arc<[CertificateDer<'static>]>;
 
 /// The clients of a worker's connections, so that those with one chain share it, parsed.
 #[derive(Default)]
-pub struct KnownClients(RefCell<HashMap<[u8; 32], Known>>);
+pub struct KnownClients(RefCell<Table>);
+
+#[derive(Default)]
+struct Table {
+    by_digest: HashMap<[u8; 32], Known>,
+    /// How many chains there were left at the last look for those that are gone.
+    left: usize,
+}
 
 struct Known {
     identity: Weak<Identity>,
@@ -100,15 +107,11 @@ impl KnownClients {
     /// Who shows a chain, which is not empty; as trusted as whoever asks has found.
     fn client(&self, chain: &[CertificateDer<'static>]) -> Result<Client, IdentityError> {
         let digest = chain_digest(chain);
-        let mut known = self.0.borrow_mut();
-        if let Some(client) = known.get(&digest).and_then(Known::client) {
+        let mut table = self.0.borrow_mut();
+        if let Some(client) = table.by_digest.get(&digest).and_then(Known::client) {
             return Ok(client);
         }
-        if known.len() >= KNOWN_AT_LEAST && known.len() == known.capacity() {
-            known.retain(|_, known| known.chain.strong_count() > 0);
-            let left = known.len();
-            known.reserve(left);
-        }
+        table.forget_those_gone();
         let client = Client::read(chain)?;
         if let Some(identity) = &client.identity {
             let known_now = Known {
@@ -116,9 +119,22 @@ impl KnownClients {
                 chain: Arc::downgrade(&client.chain),
                 not_after: client.not_after,
             };
-            known.insert(digest, known_now);
+            table.by_digest.insert(digest, known_now);
         }
         Ok(client)
+    }
+}
+
+impl Table {
+    /// Looks through the table each time that it has doubled, so that a look costs little for each
+    /// client that comes.
+    fn forget_those_gone(&mut self) {
+        if self.by_digest.len() < KNOWN_AT_LEAST.max(2 * self.left) {
+            return;
+        }
+        self.by_digest
+            .retain(|_, known| known.chain.strong_count() > 0);
+        self.left = self.by_digest.len();
     }
 }
 
@@ -184,8 +200,7 @@ mod tests {
                 .collect();
             drop(known.client(&chain));
         }
-        // The table may be full of removed places, and double, just before the look is due.
-        let chains = known.0.borrow().len();
-        assert!(chains < 4 * KNOWN_AT_LEAST, "{chains}");
+        let chains = known.0.borrow().by_digest.len();
+        assert!(chains <= 2 * KNOWN_AT_LEAST, "{chains}");
     }
 }
