@@ -1,33 +1,20 @@
 //! What it costs to follow frames: the share of a message that the proxy adds to moving octets.
 
-use std::hint::black_box;
-use std::time::Duration;
+#[path = "support/frames.rs"]
+mod frames;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tidegate::frame::{Counts, Header, Opcode, Passage, Rules, Scanner, mask};
+use frames::{MASK, frame};
+use std::{hint::black_box, time::Duration};
+use tidegate::frame::{Counts, Forward, Passage, Rules, Scanner, mask};
 
 const LIMIT: u64 = 16 << 20;
-const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-
-/// `count` masked binary frames of `size` octets of payload each.
-fn frames(count: usize, size: usize) -> Vec<u8> {
-    let header = Header {
-        fin: true,
-        reserved: 0,
-        opcode: Opcode::Binary,
-        mask: Some(KEY),
-        length: size as u64,
-    };
-    [header.encode().as_slice(), &vec![0x5a; size]]
-        .concat()
-        .repeat(count)
-}
 
 /// Frames that one read brought, followed and no more.
 fn scanner(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scanner");
     for (count, size) in [(1, 125), (32, 125), (4, 16 << 10)] {
-        let stream = frames(count, size);
+        let stream = frame(Some(MASK), &vec![0x5a; size]).repeat(count);
         let mut scanner = Scanner::new(Rules::for_client(LIMIT, LIMIT));
         group.throughput(Throughput::Elements(count as u64));
         let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
@@ -49,15 +36,14 @@ fn scanner(criterion: &mut Criterion) {
 fn passage(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("passage");
     for (count, size) in [(1, 125), (32, 125), (4, 16 << 10), (1, 1 << 20)] {
-        let stream = frames(count, size);
+        let stream = frame(Some(MASK), &vec![0x5a; size]).repeat(count);
         let mut passage = Passage::new(Rules::for_client(LIMIT, LIMIT));
         let mut counts = Counts::default();
-        let mut out = Vec::with_capacity(stream.len());
         group.throughput(Throughput::Elements(count as u64));
         let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                out.clear();
+                let mut out = Forward::default();
                 let passed = passage.advance(black_box(&stream), &mut out, &mut counts);
                 black_box(passed.is_ok() && !out.is_empty())
             });
@@ -68,17 +54,19 @@ fn passage(criterion: &mut Criterion) {
 
 /// The same, each read ending in the middle of a header.
 fn passage_of_split_headers(criterion: &mut Criterion) {
-    let stream = frames(1, 125);
+    let stream = frame(Some(MASK), &[0x5a; 125]);
     let (left, right) = stream.split_at(3);
     let mut passage = Passage::new(Rules::for_client(LIMIT, LIMIT));
     let mut counts = Counts::default();
-    let mut out = Vec::with_capacity(stream.len());
+    let mut space = Vec::with_capacity(stream.len());
     criterion.bench_function("passage/split header", |bencher| {
         bencher.iter(|| {
-            out.clear();
             for piece in [left, right] {
+                space.clear();
+                let mut out = Forward::with_space(std::mem::take(&mut space));
                 let passed = passage.advance(black_box(piece), &mut out, &mut counts);
                 assert!(black_box(passed.is_ok()));
+                space = out.into_space();
             }
         });
     });
@@ -90,7 +78,7 @@ fn masking(criterion: &mut Criterion) {
         let mut payload = vec![0x5a; size];
         group.throughput(Throughput::Bytes(size as u64));
         group.bench_function(BenchmarkId::from_parameter(size), |bencher| {
-            bencher.iter(|| mask::apply(black_box(KEY), 1, black_box(&mut payload)));
+            bencher.iter(|| mask::apply(black_box(MASK), 1, black_box(&mut payload)));
         });
     }
     group.finish();

@@ -6,10 +6,15 @@
     reason = "a failure here is a failure of the bench"
 )]
 
+#[path = "support/frames.rs"]
+mod frames;
 #[path = "support/peers.rs"]
 mod peers;
+#[path = "support/terms.rs"]
+mod terms;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use frames::{MASK, frame};
 use peers::Peers;
 use prometheus::Registry;
 use std::{
@@ -18,14 +23,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use terms::terms;
 use tidegate::{
-    connection::relay::{Conversation, Output, Terms},
-    frame::{Header, Opcode, Rules},
+    connection::relay::{Conversation, Output},
     observe::{BackendNames, Direction, Metrics, RouteNames},
 };
 
 const SIZES: [usize; 2] = [125, 16 << 10];
-const LIMIT: u64 = 16 << 20;
 
 fn records(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("session");
@@ -67,44 +71,20 @@ fn conversation(criterion: &mut Criterion) {
     for (count, size) in [(1, 125), (32, 125), (4, 16 << 10)] {
         let now = tokio::time::Instant::now();
         let mut conversation = Conversation::new(terms(), None, now);
-        let stream = frames(count, size);
+        let stream = frame(Some(MASK), &vec![0x5a; size]).repeat(count);
         let mut out = Output::default();
         conversation.receive(Direction::ToBackend, &stream, &mut out, now);
-        assert_eq!(out.to_backend, stream);
+        assert_eq!(*out.to_backend, stream);
         group.throughput(Throughput::Elements(count as u64));
         let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                out.to_backend.clear();
+                let mut out = Output::default();
                 conversation.receive(Direction::ToBackend, black_box(&stream), &mut out, now)
             });
         });
     }
     group.finish();
-}
-
-fn terms() -> Terms {
-    Terms {
-        client: Rules::for_client(LIMIT, LIMIT),
-        backend: Rules::for_server(LIMIT, LIMIT),
-        idle: Duration::from_mins(5),
-        ping: Duration::from_secs(30),
-        ping_mark: [0; 8],
-        mask: [0; 4],
-    }
-}
-
-fn frames(count: usize, size: usize) -> Vec<u8> {
-    let header = Header {
-        fin: true,
-        reserved: 0,
-        opcode: Opcode::Binary,
-        mask: Some([0x37, 0xfa, 0x21, 0x3d]),
-        length: size as u64,
-    };
-    [header.encode().as_slice(), &vec![0x5a; size]]
-        .concat()
-        .repeat(count)
 }
 
 fn counting(criterion: &mut Criterion) {

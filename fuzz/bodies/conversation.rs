@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate::{
     connection::relay::{Conversation, Output, Record, Terms},
     ending::Ending,
-    frame::{Counts, Opcode, Passage, Rules},
+    frame::{Counts, Forward, Opcode, Passage, Rules},
     integrity::{
         Algorithm, Mode, agreement::Agreement, keyring::Keyring, negotiate, offer::Extensions,
     },
@@ -28,7 +28,8 @@ const ORDERS: [Ending; 4] = [
 struct Run {
     conversation: Conversation,
     now: Instant,
-    out: Output,
+    to_client: Vec<u8>,
+    to_backend: Vec<u8>,
     record: Option<Record>,
 }
 
@@ -44,7 +45,8 @@ pub(crate) fn run(data: &[u8]) {
     let mut run = Run {
         conversation: Conversation::new(terms(*choice, rules), sealed, now),
         now,
-        out: Output::default(),
+        to_client: Vec::new(),
+        to_backend: Vec::new(),
         record: None,
     };
     while let [step, size, rest @ ..] = steps {
@@ -52,14 +54,14 @@ pub(crate) fn run(data: &[u8]) {
         run.check_record();
     }
     run.finish();
-    check_stream(rules[0], &run.out.to_backend);
+    check_stream(rules[0], &run.to_backend);
     let tag = if agreement.is_some() { 32 } else { 0 };
     let to_client = Rules {
         trailer: tag,
         sealed_close: tag > 0,
         ..rules[1]
     };
-    check_stream(to_client, &run.out.to_client);
+    check_stream(to_client, &run.to_client);
 }
 
 /// On a tag that needs no key.
@@ -108,7 +110,7 @@ impl Run {
             10..13 => self.pass(Duration::from_millis(u64::from(size) * 40)),
             13 => self.order(ORDERS[usize::from(size) % ORDERS.len()]),
             14 => self.conversation.lost(direction),
-            _ => self.conversation.ended(direction, &mut self.out, self.now),
+            _ => self.act(|conversation, out, now| conversation.ended(direction, out, now)),
         }
         rest
     }
@@ -116,21 +118,33 @@ impl Run {
     fn receive<'a>(&mut self, direction: Direction, size: u8, rest: &'a [u8]) -> &'a [u8] {
         let (octets, rest) = rest.split_at(rest.len().min(size.into()));
         if self.conversation.reads(direction) {
-            self.conversation
-                .receive(direction, octets, &mut self.out, self.now);
+            self.act(|conversation, out, now| {
+                conversation.receive(direction, octets, out, now);
+            });
         }
         rest
     }
 
+    /// Lets the conversation act, and keeps what comes out.
+    fn act<'input>(
+        &mut self,
+        action: impl FnOnce(&mut Conversation, &mut Output<'input>, Instant),
+    ) {
+        let mut out = Output::default();
+        action(&mut self.conversation, &mut out, self.now);
+        self.to_client.extend_from_slice(&out.to_client);
+        self.to_backend.extend_from_slice(&out.to_backend);
+    }
+
     fn order(&mut self, ending: Ending) {
-        self.conversation.order(ending, &mut self.out, self.now);
+        self.act(|conversation, out, now| conversation.order(ending, out, now));
     }
 
     fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while !self.conversation.is_over() && self.conversation.deadline() <= end {
             self.now = self.now.max(self.conversation.deadline());
-            self.conversation.tick(&mut self.out, self.now);
+            self.act(Conversation::tick);
             assert!(self.conversation.is_over() || self.conversation.deadline() > self.now);
         }
         self.now = end;
@@ -157,7 +171,7 @@ impl Run {
 /// Whole frames that obey the rules, perhaps a part of one more, and nothing behind a Close.
 fn check_stream(rules: Rules, stream: &[u8]) {
     let mut passage = Passage::new(rules);
-    let (mut data, mut counts) = (Vec::new(), Counts::default());
+    let (mut data, mut counts) = (Forward::default(), Counts::default());
     let mut rest = stream;
     while !rest.is_empty() {
         let passed = passage.advance(rest, &mut data, &mut counts);

@@ -2,7 +2,7 @@
 //!
 //! The input is one octet of rules, one of piece sizes, and the stream.
 
-use tidegate::frame::{ControlFrame, Counts, Header, Passage, Rules, Violation};
+use tidegate::frame::{ControlFrame, Counts, Forward, Header, Passage, Rules, Violation};
 
 #[derive(Debug, Default, PartialEq)]
 struct Outcome {
@@ -45,7 +45,10 @@ fn pass<'a>(rules: Rules, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome
     let mut outcome = Outcome::default();
     for mut piece in pieces {
         loop {
-            match passage.advance(piece, &mut outcome.out, &mut outcome.counts) {
+            let mut out = Forward::default();
+            let passed = passage.advance(piece, &mut out, &mut outcome.counts);
+            outcome.out.extend_from_slice(&out);
+            match passed {
                 Ok((size, Some(frame))) => {
                     outcome.control.push(frame);
                     piece = &piece[size..];

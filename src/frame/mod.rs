@@ -6,11 +6,12 @@
 //!
 //! ```text
 //! octets ─► Scanner ─► Event          which frame, where it ends, whether it obeys the rules
-//!              └─► Passage ─► octets  the same frames again, in as few copies as the input allows
+//!              └─► Passage ─► octets  the same frames again: where they lie, if nothing comes between
 //! ```
 
 pub mod close;
 pub mod control;
+pub mod forward;
 pub mod header;
 pub mod mask;
 pub mod octets;
@@ -24,6 +25,7 @@ pub mod violation;
 mod tests;
 
 pub use control::{ControlFrame, EncodedControl};
+pub use forward::Forward;
 pub use header::{EncodedHeader, Header};
 pub use opcode::Opcode;
 pub use passage::{Counts, Passage};

@@ -1,7 +1,7 @@
 //! The passage: the frames of one direction, on their way from one peer to the other.
 
 use super::scanner::Step;
-use super::{ControlFrame, Header, Opcode, Rules, Scanner, Violation};
+use super::{ControlFrame, Forward, Header, Opcode, Rules, Scanner, Violation};
 
 /// Passes data frames on as they are, and hands out control frames.
 #[derive(Clone, Debug)]
@@ -42,10 +42,10 @@ impl Passage {
     ///
     /// A payload is passed on as it arrives, a header once it is whole and obeys the rules. On a
     /// violation, all that came before the offending frame has been appended and nothing of it.
-    pub fn advance(
+    pub fn advance<'input>(
         &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
+        input: &'input [u8],
+        out: &mut Forward<'input>,
         counts: &mut Counts,
     ) -> Result<(usize, Option<ControlFrame>), Violation> {
         let mut run = Run::new(input);
@@ -124,18 +124,17 @@ impl<'a> Run<'a> {
     /// Takes a header of which the last `size` octets are in the input. If the others came with
     /// earlier input they were kept back, and the run can only begin after it.
     #[inline]
-    fn take_header(&mut self, size: usize, header: &Header, out: &mut Vec<u8>) {
+    fn take_header(&mut self, size: usize, header: &Header, out: &mut Forward<'a>) {
         self.take(size);
         if size < header.encoded_length() {
-            out.extend_from_slice(header.encode().as_slice());
+            out.push(header.encode().as_slice());
             self.start = self.end;
         }
     }
 
     /// Appends the run; gives where it ended in the input.
-    fn finish(&self, out: &mut Vec<u8>) -> usize {
-        let octets = self.input.get(self.start..self.end).unwrap_or_default();
-        out.extend_from_slice(octets);
+    fn finish(&self, out: &mut Forward<'a>) -> usize {
+        out.pass(self.input.get(self.start..self.end).unwrap_or_default());
         self.end
     }
 }

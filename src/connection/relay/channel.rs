@@ -8,7 +8,8 @@ mod tests;
 
 use crate::{
     frame::{
-        ControlFrame, Counts, Event, Header, Opcode, Passage, Rules, Scanner, Violation, close,
+        ControlFrame, Counts, Event, Forward, Header, Opcode, Passage, Rules, Scanner, Violation,
+        close,
     },
     integrity::{
         Binding, Failure, Mode, Outcome, TAG_TEXT_LENGTH, agreement::Agreement, seal::Opener,
@@ -121,17 +122,17 @@ impl Channel {
     /// [`Passage::advance`] does.
     ///
     /// A Close of a sealed direction is given as it came: see [`Channel::open_close`].
-    pub(super) fn advance(
+    pub(super) fn advance<'input>(
         &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
+        input: &'input [u8],
+        out: &mut Forward<'input>,
         counts: &mut Counts,
     ) -> Result<(usize, Option<ControlFrame>), Fault> {
         match self {
             Self::Plain(passage) => Ok(passage.advance(input, out, counts)?),
-            Self::OpenFrames(open) => advance(&mut **open, input, out, counts),
-            Self::OpenMessages(open) => advance(&mut **open, input, out, counts),
-            Self::Seal(seal) => advance(&mut **seal, input, out, counts),
+            Self::OpenFrames(open) => advance(&mut **open, input, out.copied(), counts),
+            Self::OpenMessages(open) => advance(&mut **open, input, out.copied(), counts),
+            Self::Seal(seal) => advance(&mut **seal, input, out.copied(), counts),
         }
     }
 

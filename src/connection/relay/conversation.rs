@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ending::Ending,
-    frame::{ControlFrame, Counts, Opcode, Rules},
+    frame::{ControlFrame, Counts, Forward, Opcode, Rules},
     integrity::{Mode, agreement::Agreement},
     observe::Direction,
 };
@@ -47,16 +47,16 @@ pub struct Terms {
 
 /// Octets for the peers; whoever drives the conversation sends and empties them.
 #[derive(Debug, Default)]
-pub struct Output {
+pub struct Output<'input> {
     /// Plain frames for the client.
-    pub to_client: Vec<u8>,
+    pub to_client: Forward<'input>,
     /// Masked frames for the backend.
-    pub to_backend: Vec<u8>,
+    pub to_backend: Forward<'input>,
 }
 
-impl Output {
+impl<'input> Output<'input> {
     /// What goes in a direction.
-    pub fn of(&mut self, direction: Direction) -> &mut Vec<u8> {
+    pub fn of(&mut self, direction: Direction) -> &mut Forward<'input> {
         match direction {
             Direction::ToBackend => &mut self.to_backend,
             Direction::ToClient => &mut self.to_client,
@@ -127,11 +127,11 @@ impl Conversation {
 
     /// Takes what a peer sent; `direction` is the one in which it travels. Gives how many octets
     /// were looked at: none behind a broken rule.
-    pub fn receive(
+    pub fn receive<'input>(
         &mut self,
         direction: Direction,
-        input: &[u8],
-        out: &mut Output,
+        input: &'input [u8],
+        out: &mut Output<'input>,
         now: Instant,
     ) -> usize {
         if direction == Direction::ToBackend {
@@ -158,11 +158,11 @@ impl Conversation {
 
     /// Lets frames pass up to the next control frame, or up to the border at which a frame of the
     /// proxy's own waits to be put in.
-    fn advance(
+    fn advance<'input>(
         &mut self,
         direction: Direction,
-        input: &[u8],
-        out: &mut Output,
+        input: &'input [u8],
+        out: &mut Output<'input>,
         now: Instant,
     ) -> Result<(usize, Option<ControlFrame>), Fault> {
         let (from, to) = self.sides.pair(direction);
@@ -187,7 +187,7 @@ impl Conversation {
         &mut self,
         direction: Direction,
         control: &ControlFrame,
-        out: &mut Output,
+        out: &mut Output<'_>,
         now: Instant,
     ) {
         if self.is_own_pong(direction, control, now) {
@@ -203,7 +203,7 @@ impl Conversation {
         let (_, to) = self.sides.pair(direction);
         if to.takes_frames() {
             let octets = control.encode(control.mask());
-            out.of(direction).extend_from_slice(octets.as_slice());
+            out.of(direction).push(octets.as_slice());
         }
     }
 
@@ -219,7 +219,7 @@ impl Conversation {
     }
 
     /// Puts out a Ping of the proxy's own, or a Close: sealed where that direction is.
-    fn push_own(&mut self, direction: Direction, frame: &ControlFrame, out: &mut Output) {
+    fn push_own(&mut self, direction: Direction, frame: &ControlFrame, out: &mut Output<'_>) {
         let from = self.sides.of(direction);
         let mask = match direction {
             Direction::ToBackend => Some(frame.mask().unwrap_or(self.terms.mask)),
@@ -230,11 +230,11 @@ impl Conversation {
             _ => *frame,
         };
         let octets = frame.encode(mask);
-        out.of(direction).extend_from_slice(octets.as_slice());
+        out.of(direction).push(octets.as_slice());
     }
 
     /// Puts in the frames that wait for a frame border, where there is one now.
-    fn put_in(&mut self, out: &mut Output, now: Instant) {
+    fn put_in(&mut self, out: &mut Output<'_>, now: Instant) {
         if !self.awaits_last_words(Direction::ToBackend, now)
             && let Some(frame) = self.sides.due(Direction::ToClient)
         {

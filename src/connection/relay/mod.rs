@@ -24,7 +24,7 @@ pub use conversation::{CLOSE_TIMEOUT, Conversation, Output, Record, Terms};
 use crate::{
     backend::stream::BackendStream,
     ending::Ending,
-    frame::{Header, Opcode},
+    frame::{Forward, Header, Opcode},
     integrity::{Mode, agreement::Agreement},
     lifecycle::{buffers::Buffers, clients::Seat, connections::Listed},
     observe::{Direction, RouteMetrics, WorkerRoute, event::Carried},
@@ -213,13 +213,13 @@ impl Relay {
             return;
         }
         let mut taken = 0;
-        let mut gathered = self.buffers.gather();
+        let mut space = self.buffers.gather();
         let mut out = Output::default();
-        std::mem::swap(out.of(direction), &mut gathered);
+        *out.of(direction) = Forward::with_space(std::mem::take(&mut space));
         self.act(&mut out, cx, now, |conversation, out| {
             taken = conversation.receive(direction, input, out, now);
         });
-        std::mem::swap(out.of(direction), &mut gathered);
+        *space = std::mem::take(out.of(direction)).into_space();
         let begun = self.count(direction, taken);
         if direction == Direction::ToBackend {
             self.charge(begun, taken as u64, cx, now);
@@ -251,12 +251,12 @@ impl Relay {
     }
 
     /// Lets the conversation act, and sends what it puts out.
-    fn act(
+    fn act<'input>(
         &mut self,
-        out: &mut Output,
+        out: &mut Output<'input>,
         cx: &mut Context<'_>,
         now: Instant,
-        action: impl FnOnce(&mut Conversation, &mut Output),
+        action: impl FnOnce(&mut Conversation, &mut Output<'input>),
     ) {
         action(&mut self.conversation, out);
         if !out.to_backend.is_empty() {

@@ -5,7 +5,7 @@ mod promises;
 mod reference;
 mod simulation;
 
-use super::{ControlFrame, Counts, Opcode, Passage, Rules, Violation};
+use super::{ControlFrame, Counts, Forward, Opcode, Passage, Rules, Violation};
 use crate::tests::frame;
 
 const TEXT: u8 = 0x81;
@@ -46,9 +46,9 @@ impl Run {
     fn feed(&mut self, mut piece: &[u8]) {
         let outcome = &mut self.outcome;
         while outcome.violation.is_none() {
-            let passed = self
-                .passage
-                .advance(piece, &mut outcome.out, &mut outcome.counts);
+            let mut out = Forward::default();
+            let passed = self.passage.advance(piece, &mut out, &mut outcome.counts);
+            outcome.out.extend_from_slice(&out);
             match passed {
                 Ok((size, Some(control))) => {
                     outcome.control.push(control);

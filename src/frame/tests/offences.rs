@@ -223,8 +223,9 @@ fn violation_stays_when_asked_again() {
     for (name, rules, offence, violation) in offences() {
         let mut run = Run::new(rules);
         offence.chunks(1).for_each(|octet| run.feed(octet));
-        let (mut out, mut counts) = (Vec::new(), Counts::default());
-        for more in [&b""[..], &good(rules)] {
+        let (mut out, mut counts) = (Forward::default(), Counts::default());
+        let good = good(rules);
+        for more in [&b""[..], &good] {
             let again = run.passage.advance(more, &mut out, &mut counts);
             assert_eq!(again, Err(violation), "{name}");
         }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 impl Conversation {
     /// Looks at the deadlines; call it at [`Conversation::deadline`] or any time.
-    pub fn tick(&mut self, out: &mut Output, now: Instant) {
+    pub fn tick(&mut self, out: &mut Output<'_>, now: Instant) {
         if self.cut_at.is_some_and(|cut| cut <= now) {
             return self.cut();
         }
@@ -34,7 +34,7 @@ impl Conversation {
         self.ping_deadline().map_or(idle, |ping| ping.min(idle))
     }
 
-    pub(super) fn ping(&mut self, out: &mut Output, now: Instant) {
+    pub(super) fn ping(&mut self, out: &mut Output<'_>, now: Instant) {
         let unheard = self.pinged.is_some_and(|pinged| self.client_seen <= pinged);
         if unheard && !self.sides.client.is_waiting() {
             return self.order(Ending::NoPong, out, now);

@@ -18,7 +18,7 @@ impl Conversation {
         &mut self,
         direction: Direction,
         fault: Fault,
-        out: &mut Output,
+        out: &mut Output<'_>,
         now: Instant,
     ) {
         let ending = ending_of(direction, fault);
@@ -52,7 +52,7 @@ impl Conversation {
     }
 
     /// The proxy decides that it ends: limits, deadlines, policy, operators.
-    pub fn order(&mut self, ending: Ending, out: &mut Output, now: Instant) {
+    pub fn order(&mut self, ending: Ending, out: &mut Output<'_>, now: Instant) {
         let Some(code) = ending.close_code() else {
             if !self.ending(ending, None, now) {
                 self.never_told(ending);
@@ -82,7 +82,7 @@ impl Conversation {
         &mut self,
         direction: Direction,
         close: &ControlFrame,
-        out: &mut Output,
+        out: &mut Output<'_>,
         now: Instant,
     ) {
         let ending = match direction {
@@ -117,7 +117,7 @@ impl Conversation {
     }
 
     /// A peer's transport ended, cleanly or not.
-    pub fn ended(&mut self, direction: Direction, out: &mut Output, now: Instant) {
+    pub fn ended(&mut self, direction: Direction, out: &mut Output<'_>, now: Instant) {
         let (from, _) = self.sides.pair(direction);
         if std::mem::replace(&mut from.ended, true) {
             return;
@@ -139,7 +139,7 @@ impl Conversation {
         }
     }
 
-    pub(super) fn backend_gone(&mut self, out: &mut Output, now: Instant) {
+    pub(super) fn backend_gone(&mut self, out: &mut Output<'_>, now: Instant) {
         let close = close_for_client(Ending::BackendGone);
         self.ending(Ending::BackendGone, close.close_code(), now);
         self.sides.backend.finish();

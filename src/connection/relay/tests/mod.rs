@@ -39,7 +39,8 @@ const PING_AFTER: Duration = Duration::from_secs(30);
 struct Run {
     conversation: Conversation,
     now: Instant,
-    out: Output,
+    at_client: Vec<u8>,
+    at_backend: Vec<u8>,
 }
 
 impl Run {
@@ -52,7 +53,8 @@ impl Run {
         Self {
             conversation: Conversation::new(terms, None, now),
             now,
-            out: Output::default(),
+            at_client: Vec::new(),
+            at_backend: Vec::new(),
         }
     }
 
@@ -65,19 +67,29 @@ impl Run {
     }
 
     fn send(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
-        self.conversation
-            .receive(direction, octets, &mut self.out, self.now);
+        self.act(|conversation, out, now| {
+            conversation.receive(direction, octets, out, now);
+        })
+    }
+
+    /// Lets the conversation act, and keeps what comes out.
+    fn act<'input>(
+        &mut self,
+        action: impl FnOnce(&mut Conversation, &mut Output<'input>, Instant),
+    ) -> &mut Self {
+        let mut out = Output::default();
+        action(&mut self.conversation, &mut out, self.now);
+        self.at_client.extend_from_slice(&out.to_client);
+        self.at_backend.extend_from_slice(&out.to_backend);
         self
     }
 
     fn order(&mut self, ending: Ending) -> &mut Self {
-        self.conversation.order(ending, &mut self.out, self.now);
-        self
+        self.act(|conversation, out, now| conversation.order(ending, out, now))
     }
 
     fn ended(&mut self, direction: Direction) -> &mut Self {
-        self.conversation.ended(direction, &mut self.out, self.now);
-        self
+        self.act(|conversation, out, now| conversation.ended(direction, out, now))
     }
 
     /// The backend answers the proxy's Close.
@@ -90,7 +102,7 @@ impl Run {
         let end = self.now + time;
         while !self.conversation.is_over() && self.conversation.deadline() <= end {
             self.now = self.now.max(self.conversation.deadline());
-            self.conversation.tick(&mut self.out, self.now);
+            self.act(Conversation::tick);
             let next = self.conversation.deadline();
             assert!(
                 next > self.now || self.conversation.is_over(),
@@ -103,12 +115,12 @@ impl Run {
 
     /// What the client was sent since the last time.
     fn at_client(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out.to_client)
+        std::mem::take(&mut self.at_client)
     }
 
     /// What the backend was sent since the last time.
     fn at_backend(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out.to_backend)
+        std::mem::take(&mut self.at_backend)
     }
 
     fn record(&self) -> Record {

@@ -171,9 +171,11 @@ fn reserved_bit_passes_only_where_an_extension_uses_it() {
 fn announced_length_takes_no_memory() {
     let mut run = Run::new();
     let announced = masked(BINARY, &vec![0; 60_000]);
-    run.client(&announced[..20]);
-    assert_eq!(run.at_backend(), &announced[..20]);
-    assert!(run.out.to_backend.capacity() < 1000);
+    run.act(|conversation, out, now| {
+        conversation.receive(ToBackend, &announced[..20], out, now);
+        assert_eq!(*out.to_backend, announced[..20]);
+        assert!(out.to_backend.copied().capacity() < 1000);
+    });
 }
 
 #[test]

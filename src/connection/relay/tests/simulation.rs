@@ -90,7 +90,7 @@ impl Simulation {
             .random
             .of(&[1, 400, 1000, 7_000, 29_000, 31_000, 299_000]);
         self.run.pass(Duration::from_millis(milliseconds));
-        self.client.pinged |= self.run.out.to_client.ends_with(&MARK);
+        self.client.pinged |= self.run.at_client.ends_with(&MARK);
     }
 
     fn send(&mut self, direction: Direction) {
@@ -108,13 +108,13 @@ impl Simulation {
     }
 
     fn produced(&self) -> usize {
-        self.run.out.to_client.len() + self.run.out.to_backend.len()
+        self.run.at_client.len() + self.run.at_backend.len()
     }
 
     fn verdict(&self, direction: Direction) -> Verdict {
         let (peer, out) = match direction {
-            ToBackend => (&self.client, &self.run.out.to_backend),
-            ToClient => (&self.backend, &self.run.out.to_client),
+            ToBackend => (&self.client, &self.run.at_backend),
+            ToClient => (&self.backend, &self.run.at_client),
         };
         let (sent, good) = peer.sent();
         let passed = Passed {
@@ -175,17 +175,17 @@ impl Simulation {
 
     fn check_ends(&mut self) {
         let conversation = &self.run.conversation;
-        let (label, out) = (&self.label, &self.run.out);
+        let label = &self.label;
         let ends = [
             (
                 conversation.client_output_finished(),
                 &mut self.final_to_client,
-                out.to_client.len(),
+                self.run.at_client.len(),
             ),
             (
                 conversation.backend_output_finished(),
                 &mut self.final_to_backend,
-                out.to_backend.len(),
+                self.run.at_backend.len(),
             ),
         ];
         for (finished, last, length) in ends {

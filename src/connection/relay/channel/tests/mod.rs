@@ -40,9 +40,10 @@ impl Run {
     /// Passes one piece of input, all of it.
     fn pass(&mut self, mut input: &[u8]) -> Result<(), Fault> {
         while !input.is_empty() {
-            let (taken, control) = self
-                .channel
-                .advance(input, &mut self.out, &mut self.counts)?;
+            let mut out = Forward::default();
+            let passed = self.channel.advance(input, &mut out, &mut self.counts);
+            self.out.extend_from_slice(&out);
+            let (taken, control) = passed?;
             self.controls.extend(control);
             input = &input[taken..];
         }
