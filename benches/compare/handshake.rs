@@ -70,6 +70,8 @@ pub(crate) async fn run(
     let latencies = load.latencies.borrow();
     Ok(json!({
         "handshakes": done,
+        // With those before and after the measurement.
+        "in_all": load.done.get(),
         "resumed": resumed as f64 / done as f64,
         "per_second": done as f64 / wall.as_secs_f64(),
         "us_per_handshake": spent.as_secs_f64() * 1e6 / done as f64,
