@@ -79,7 +79,7 @@ impl App {
     pub fn bind(path: &Path, log_lines_dropped: Arc<AtomicU64>) -> Result<Self, StartError> {
         let mut watcher = Watcher::new([path.to_owned()]);
         let look = |paths: &[PathBuf]| watcher.set_paths(paths.to_vec());
-        let candidate = build::prepare(path, look).map_err(StartError::Configuration)?;
+        let candidate = build::prepare(path, None, look).map_err(StartError::Configuration)?;
         reload::log_warnings(&candidate.warnings);
         let reloader = Reloader::new(path, &candidate);
         let settings = &candidate.settings;

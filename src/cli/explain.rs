@@ -106,7 +106,8 @@ struct Walk<'a> {
 
 /// Explains to `out`; gives whether the client would be admitted.
 pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError> {
-    let candidate = build::prepare(&args.config, |_| {}).map_err(ExplainError::Configuration)?;
+    let candidate =
+        build::prepare(&args.config, None, |_| {}).map_err(ExplainError::Configuration)?;
     let names: Vec<String> = candidate
         .settings
         .listeners

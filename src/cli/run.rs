@@ -46,7 +46,7 @@ pub(super) fn start_log(format: LogFormat, level: log::LogLevel) -> io::Result<l
 
 /// Reads the configuration and everything that it names, and prints every problem.
 pub fn check(config: &Path, json: bool) -> ExitCode {
-    let (problems, refused) = match build::prepare(config, |_| {}) {
+    let (problems, refused) = match build::prepare(config, None, |_| {}) {
         Ok(candidate) => (candidate.warnings, false),
         Err(problems) => (problems, true),
     };

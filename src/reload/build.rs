@@ -40,8 +40,13 @@ pub type Digests = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
 /// Reads and verifies a configuration and every file that it names; gives all problems at once.
 ///
-/// `look` is told the files before they are read, so that whoever watches them misses nothing.
-pub fn prepare(path: &Path, look: impl FnOnce(&[PathBuf])) -> Result<Candidate, Vec<Diagnostic>> {
+/// `in_use` is the trust that this would follow, if any. `look` is told the files before they are
+/// read, so that whoever watches them misses nothing.
+pub fn prepare(
+    path: &Path,
+    in_use: Option<&Trust>,
+    look: impl FnOnce(&[PathBuf]),
+) -> Result<Candidate, Vec<Diagnostic>> {
     let Loaded {
         settings,
         mut warnings,
@@ -52,7 +57,7 @@ pub fn prepare(path: &Path, look: impl FnOnce(&[PathBuf])) -> Result<Candidate, 
     look(&paths);
     let digests = digests(&paths);
     let mut problems = Vec::new();
-    let trust = load_trust(&settings, &source, &mut warnings, &mut problems);
+    let trust = load_trust(&settings, in_use, &source, &mut warnings, &mut problems);
     refuse_duplicates(&settings.routes, &source, &mut problems);
     warn_of_token(&settings, &source, &mut warnings);
     let keyring = load_keys(&settings, &source, &mut problems);
@@ -186,6 +191,7 @@ fn announce(settings: &Settings, metrics: &Metrics) {
 
 fn load_trust(
     settings: &Settings,
+    in_use: Option<&Trust>,
     source: &Source,
     warnings: &mut Vec<Diagnostic>,
     problems: &mut Vec<Diagnostic>,
@@ -195,7 +201,7 @@ fn load_trust(
         source.diagnose_path(&error.path, message, error.hint)
     };
     let mut found = Vec::new();
-    let trust = Trust::load(&settings.tls, unix_time(), &mut found);
+    let trust = Trust::load(&settings.tls, in_use, unix_time(), &mut found);
     warnings.extend(found.into_iter().map(|warning| place(warning).warning()));
     trust
         .map_err(|errors| problems.extend(errors.into_iter().map(place)))

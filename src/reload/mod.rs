@@ -109,8 +109,12 @@ impl Reloader {
         preview: bool,
         look: impl FnOnce(&[PathBuf]),
     ) -> Outcome {
-        let generation = shared.snapshot.load().generation;
-        let candidate = match build::prepare(&self.path, look) {
+        let (generation, candidate) = {
+            let in_use = shared.snapshot.load();
+            let candidate = build::prepare(&self.path, Some(&in_use.trust), look);
+            (in_use.generation, candidate)
+        };
+        let candidate = match candidate {
             Ok(candidate) => candidate,
             Err(problems) => return Outcome::Failed { problems },
         };

@@ -57,7 +57,10 @@ const SHORTEST: Duration = Duration::from_millis(100);
 
 /// Looking takes one part in so many of the time, at most: thousands of files are looked at less
 /// often, unless there are notices.
-const SHARE: u32 = 200;
+const SHARE: u32 = 1000;
+
+/// But never less often than this, however long a look took: the machine may have been busy.
+const LONGEST: Duration = Duration::from_secs(30);
 
 impl Default for Pace {
     fn default() -> Self {
@@ -148,7 +151,9 @@ impl Pace {
     fn after(&self, decision: &Decision, took: Duration) -> Duration {
         match decision {
             Decision::LookAgain(wait) => (*wait).max(SHORTEST),
-            Decision::Unchanged | Decision::Changed(_) => self.poll.max(took * SHARE),
+            Decision::Unchanged | Decision::Changed(_) => {
+                self.poll.max((took * SHARE).min(LONGEST))
+            }
         }
     }
 }

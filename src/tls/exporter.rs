@@ -85,7 +85,7 @@ impl fmt::Debug for ExporterSecret {
 mod tests {
     use crate::{
         cli::certs::{DevelopmentCa, KeyAlgorithm},
-        tls::session::{RECORD_MAX, Session},
+        tls::session::{Session, tests::turn},
     };
     use rustls::{
         ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore,
@@ -128,26 +128,10 @@ mod tests {
             let name = "localhost".try_into().unwrap();
             let mut client = ClientConnection::new(self.1.clone(), name).unwrap();
             while client.wants_write() || session.is_handshaking() {
-                turn(&mut session, &mut client);
+                turn(&mut session, &mut client).0.unwrap();
             }
             (session, client)
         }
-    }
-
-    fn turn(session: &mut Session, client: &mut ClientConnection) {
-        let mut flight = Vec::new();
-        while client.wants_write() {
-            client.write_tls(&mut flight).unwrap();
-        }
-        let mut input = vec![0; RECORD_MAX + flight.len()];
-        let kept = session.restore_partial(&mut input);
-        input.truncate(kept);
-        input.extend_from_slice(&flight);
-        let mut reply = Vec::new();
-        let received = session.receive(&mut input, &mut Vec::new(), &mut reply);
-        received.unwrap();
-        client.read_tls(&mut reply.as_slice()).unwrap();
-        client.process_new_packets().unwrap();
     }
 
     /// What rustls itself exports, at the client's end.

@@ -360,4 +360,4 @@ fn append_sized(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

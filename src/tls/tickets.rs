@@ -1,4 +1,6 @@
-//! Session tickets under keys that several proxies share (RFC 5077, RFC 8446 section 4.6.1).
+//! Session tickets (RFC 5077, RFC 8446 section 4.6.1), under keys of the proxy's own or under keys
+//! that several proxies share; either way a ticket is good only under the trust that it was issued
+//! under.
 //!
 //! `tls.ticket_keys` names a text file: on each line one key, 32 to 80 random octets in base64url
 //! (RFC 4648 section 5); empty lines and lines that begin with `#` are passed over. The first key
@@ -12,7 +14,7 @@
 //! even though the keys stay.
 
 use super::{MaterialError, files};
-use aws_lc_rs::{
+use ::aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     rand,
 };
@@ -22,7 +24,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use hkdf::Hkdf;
-use rustls::server::ProducesTickets;
+use rustls::{crypto::aws_lc_rs, server::ProducesTickets};
 use sha2::Sha256;
 use std::{
     fmt,
@@ -63,7 +65,18 @@ struct TicketKey {
     secret: Zeroizing<[u8; 32]>,
 }
 
-/// Seals and opens the tickets of one trust.
+/// Keys that nobody else has, new every six hours; clones share them.
+#[derive(Clone, Debug)]
+pub struct OwnKeys(Arc<dyn ProducesTickets>);
+
+/// Seals and opens tickets of one trust under the proxy's own keys.
+#[derive(Debug)]
+struct OwnTicketer {
+    keys: OwnKeys,
+    binding: Binding,
+}
+
+/// Seals and opens the tickets of one trust under shared keys.
 struct SharedTicketer {
     keys: Arc<TicketKeys>,
     binding: Binding,
@@ -112,6 +125,40 @@ impl TicketKeys {
             keys: self.clone(),
             binding,
         })
+    }
+}
+
+impl OwnKeys {
+    /// New ones. Fails if the system has no randomness.
+    pub fn new() -> Result<Self, rustls::Error> {
+        aws_lc_rs::Ticketer::new().map(Self)
+    }
+
+    /// A ticketer whose tickets are good only where the binding is the same.
+    pub fn ticketer(&self, binding: Binding) -> Arc<dyn ProducesTickets> {
+        Arc::new(OwnTicketer {
+            keys: self.clone(),
+            binding,
+        })
+    }
+}
+
+impl ProducesTickets for OwnTicketer {
+    fn enabled(&self) -> bool {
+        self.keys.0.enabled()
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.keys.0.lifetime()
+    }
+
+    fn encrypt(&self, state: &[u8]) -> Option<Vec<u8>> {
+        self.keys.0.encrypt(&[&self.binding, state].concat())
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let plain = self.keys.0.decrypt(ticket)?;
+        plain.strip_prefix(&self.binding).map(<[u8]>::to_vec)
     }
 }
 
@@ -251,6 +298,17 @@ mod tests {
         let file = line(1, 32);
         let ticket = ticketer(&file, 7).seal(b"state", NOW).unwrap();
         assert_eq!(ticketer(&file, 8).open(&ticket, NOW), None);
+    }
+
+    #[test]
+    fn a_ticket_of_own_keys_is_good_under_its_trust_alone() {
+        let keys = OwnKeys::new().unwrap();
+        let ticket = keys.ticketer([7; 33]).encrypt(b"state").unwrap();
+        let opened = keys.ticketer([7; 33]).decrypt(&ticket);
+        assert_eq!(opened.as_deref(), Some(&b"state"[..]));
+        assert_eq!(keys.ticketer([8; 33]).decrypt(&ticket), None);
+        let others = OwnKeys::new().unwrap();
+        assert_eq!(others.ticketer([7; 33]).decrypt(&ticket), None);
     }
 
     #[test]

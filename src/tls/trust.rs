@@ -10,7 +10,7 @@ use super::{
     credentials::{Credential, Resolver},
     files,
     revocation::{self, Findings, Issuers, RevocationList},
-    tickets::{Binding, TicketKeys},
+    tickets::{Binding, OwnKeys, TicketKeys},
     verifier::Verifier,
 };
 use crate::{
@@ -21,11 +21,13 @@ use rustls::{
     CertificateError, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, UnixTime},
-    server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{
+        NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier, danger::ClientCertVerifier,
+    },
     version::{TLS12, TLS13},
 };
 use sha2::{Digest, Sha256};
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt::Display, path::Path, sync::Arc, time::Duration};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// Credentials and trust of one snapshot.
@@ -38,6 +40,8 @@ pub struct Trust {
     verifier: Option<Verifier>,
     /// The same for the same CAs, CRLs and policies.
     digest: [u8; 32],
+    /// For tickets where none are shared; they outlive a reload.
+    own_keys: OwnKeys,
     /// When what expires, for metrics and the status.
     pub expiries: Vec<Expiry>,
     /// URI SAN of the default certificate, for `By` in X-Forwarded-Client-Cert.
@@ -54,9 +58,12 @@ struct Authorities {
 impl Trust {
     /// Reads every file that `settings` name and verifies them together.
     ///
-    /// `now` is in seconds since 1970. Gives all problems at once; warnings are appended.
+    /// What does not depend on them is taken over from the trust in use, if there is one: tickets
+    /// and verified chains stay good under the same CAs, CRLs and policies. `now` is in seconds
+    /// since 1970. Gives all problems at once; warnings are appended.
     pub fn load(
         settings: &TlsSettings,
+        in_use: Option<&Trust>,
         now: i64,
         warnings: &mut Vec<MaterialError>,
     ) -> Result<Self, Vec<MaterialError>> {
@@ -82,6 +89,7 @@ impl Trust {
             resolver: Arc::new(Resolver::new(&credentials)),
             provider,
             tickets,
+            in_use,
         };
         parts
             .build(authorities, expiries, server_uri)
@@ -143,6 +151,7 @@ struct Parts<'a> {
     provider: Arc<CryptoProvider>,
     resolver: Arc<Resolver>,
     tickets: Option<Arc<TicketKeys>>,
+    in_use: Option<&'a Trust>,
 }
 
 impl Parts<'_> {
@@ -156,22 +165,35 @@ impl Parts<'_> {
         let verifier = authorities
             .map(|authorities| self.verifier(&authorities))
             .transpose()?;
+        let own_keys = match self.in_use {
+            Some(trust) => trust.own_keys.clone(),
+            None => OwnKeys::new().map_err(impossible)?,
+        };
+        let config = |verifier, mode| {
+            let binding = binding(mode, &digest);
+            let ticketer = match &self.tickets {
+                Some(keys) => keys.ticketer(binding),
+                None => own_keys.ticketer(binding),
+            };
+            self.config(verifier, ticketer).map_err(impossible)
+        };
         let asking = |mode| {
             let verifier = verifier.as_ref().map(|verifier| match mode {
                 ClientCertMode::Optional => verifier.optional(),
                 _ => verifier.clone(),
             });
             verifier
-                .map(|verifier| self.config(Arc::new(verifier), mode, &digest))
+                .map(|verifier| config(Arc::new(verifier), mode))
                 .transpose()
         };
         let nobody = WebPkiClientVerifier::no_client_auth();
         Ok(Trust {
-            off: self.config(nobody, ClientCertMode::Off, &digest)?,
+            off: config(nobody, ClientCertMode::Off)?,
             optional: asking(ClientCertMode::Optional)?,
             required: asking(ClientCertMode::Required)?,
             verifier,
             digest,
+            own_keys,
             expiries,
             server_uri,
         })
@@ -182,9 +204,16 @@ impl Parts<'_> {
         let Authorities {
             certificates,
             lists,
-            ..
+            digest,
         } = authorities;
-        Verifier::new(clients, &self.provider, certificates, lists).map_err(|error| {
+        let verifier = Verifier::new(clients, &self.provider, certificates, lists);
+        let in_use = self.in_use.filter(|trust| trust.digest == *digest);
+        let in_use = in_use.and_then(|trust| trust.verifier.as_ref());
+        let verifier = verifier.map(|verifier| match in_use {
+            Some(in_use) => verifier.knowing(in_use),
+            None => verifier,
+        });
+        verifier.map_err(|error| {
             MaterialError::new(
                 first_path(&clients.crl, &clients.ca),
                 format!("client certificates cannot be verified with these files: {error}"),
@@ -196,31 +225,28 @@ impl Parts<'_> {
     fn config(
         &self,
         verifier: Arc<dyn ClientCertVerifier>,
-        mode: ClientCertMode,
-        digest: &[u8; 32],
-    ) -> Result<Arc<ServerConfig>, MaterialError> {
-        let failed = |error: rustls::Error| {
-            MaterialError::new(
-                Path::new("tls"),
-                format!("TLS cannot be set up: {error}"),
-                "this is a bug in tidegate: please report it",
-            )
-        };
+        ticketer: Arc<dyn ProducesTickets>,
+    ) -> Result<Arc<ServerConfig>, rustls::Error> {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_protocol_versions(versions(self.settings.min_version))
-            .map_err(failed)?
+            .with_protocol_versions(versions(self.settings.min_version))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(self.resolver.clone());
-        config.ticketer = match &self.tickets {
-            Some(keys) => keys.ticketer(binding(mode, digest)),
-            None => aws_lc_rs::Ticketer::new().map_err(failed)?,
-        };
+        config.ticketer = ticketer;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Each ticket embeds the client's whole chain; one is enough for a reconnect.
         config.send_tls13_tickets = 1;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
+}
+
+/// Where rustls refuses what never depends on the configuration.
+fn impossible(error: impl Display) -> MaterialError {
+    MaterialError::new(
+        Path::new("tls"),
+        format!("TLS cannot be set up: {error}"),
+        "this is a bug in tidegate: please report it",
+    )
 }
 
 /// What a ticket of this trust and way of asking is bound to.
@@ -382,3 +408,6 @@ fn first_path<'a>(
         .or(authorities.first())
         .map_or(Path::new("tls.clients"), |path| path)
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,25 @@ impl Verifier {
         }
     }
 
+    /// The same, knowing the chains that `other` has verified with the same CAs, lists and policies.
+    pub(super) fn knowing(self, other: &Self) -> Self {
+        Self {
+            verified: other.verified.clone(),
+            ..self
+        }
+    }
+
+    /// Whether it needs no signature to trust a chain.
+    #[cfg(test)]
+    pub(super) fn knows(
+        &self,
+        leaf: &CertificateDer<'_>,
+        rest: &[CertificateDer<'_>],
+        now: i64,
+    ) -> bool {
+        self.verified.trusts(&Chain::new(leaf, rest), now)
+    }
+
     /// Asks every set.
     fn ask(
         &self,

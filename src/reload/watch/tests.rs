@@ -228,6 +228,7 @@ fn many_files_are_looked_at_less_often() {
     let pace = Pace::default();
     let after =
         |milliseconds| pace.after(&Decision::Unchanged, Duration::from_millis(milliseconds));
-    assert_eq!(after(10), pace.poll);
-    assert_eq!(after(30), Duration::from_secs(6));
+    assert_eq!(after(2), pace.poll);
+    assert_eq!(after(6), Duration::from_secs(6));
+    assert_eq!(after(2000), Duration::from_secs(30));
 }

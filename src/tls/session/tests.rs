@@ -40,7 +40,10 @@ fn roots(authority: &DevelopmentCa) -> Arc<RootCertStore> {
 }
 
 /// Gives the session what the client has to say, and the client the answer.
-fn turn(session: &mut Session, client: &mut ClientConnection) -> (Result<Received, Error>, Error) {
+pub(in crate::tls) fn turn(
+    session: &mut Session,
+    client: &mut ClientConnection,
+) -> (Result<Received, Error>, Error) {
     let mut flight = Vec::new();
     while client.wants_write() {
         client.write_tls(&mut flight).unwrap();

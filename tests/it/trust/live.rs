@@ -187,7 +187,7 @@ async fn a_preview_names_the_sockets_that_would_close_and_closes_none() {
     }
     let folder = Folder::with(&config);
     let file = folder.path("proxy.toml");
-    let candidate = build::prepare(&file, |_| {}).unwrap();
+    let candidate = build::prepare(&file, None, |_| {}).unwrap();
     let mut reloader = Reloader::new(&file, &candidate);
     let denied = config.route_lines("deny = ['cn:Mallory']");
     folder.write("proxy.toml", denied.text());

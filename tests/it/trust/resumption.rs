@@ -50,6 +50,16 @@ async fn a_session_resumes_while_the_trust_is_the_same() {
 }
 
 #[tokio::test]
+async fn tickets_outlive_a_reload_that_leaves_the_trust_as_it_is() {
+    let backend = Backend::echo().await;
+    let (proxy, config) = with_list(&backend).await;
+    let dial = proxy.dial().resuming();
+    assert!(!upgraded(dial.session().await).await);
+    proxy.apply(&config.set("limits", "message = '1MiB'")).await;
+    assert!(upgraded(dial.session().await).await);
+}
+
+#[tokio::test]
 async fn tickets_die_with_the_trust_they_were_issued_under() {
     let backend = Backend::echo().await;
     let (proxy, _) = with_list(&backend).await;
