@@ -12,29 +12,32 @@ import time
 
 # A simulated cache of two levels, of a size that a core has to itself.
 CACHE = ["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64"]
-SECONDS = 15
-HINT = "counting needs valgrind: apt-get install valgrind, or https://valgrind.org/downloads/"
+HINT = "counting needs valgrind with its callgrind_control: apt-get install valgrind, or https://valgrind.org/downloads/"
+
+
+def possible():
+    return all(map(shutil.which, ("valgrind", "callgrind_control")))
 
 
 def wrapper(folder):
     """What to put in front of a command so that it can be counted."""
-    if shutil.which("valgrind") is None:
+    if not possible():
         sys.exit(HINT)
     return ["valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", *CACHE, f"--callgrind-out-file={folder}/counted.%p"]
 
 
-def handshakes(instance, hosts):
-    """What one handshake with upgrade and Close takes, of `hosts` hosts in turn."""
+def handshakes(instance, hosts, seconds):
+    """What one handshake with upgrade and Close takes, of `hosts` hosts in turn, counted over so many seconds."""
     work = ["handshake", "--hosts", hosts]
     # Once around, so that what is met for the first time does not count.
-    instance.load(work, 2)
+    instance.load(work, seconds / 5)
     with counted(instance) as silence:
-        time.sleep(SECONDS / 2)
+        time.sleep(seconds / 2)
     with counted(instance) as load:
-        count = instance.load(work, SECONDS)["in_all"]
+        count = instance.load(work, seconds)["in_all"]
     # What is done by the clock would weigh a hundred times as much here as in real time.
-    seconds = load.pop("seconds") / silence.pop("seconds")
-    each = {name: (value - silence[name] * seconds) / count for name, value in load.items()}
+    periods = load.pop("seconds") / silence.pop("seconds")
+    each = {name: (value - silence[name] * periods) / count for name, value in load.items()}
     return {
         "instructions": each["Ir"],
         "data": each["DLmr"] + each["DLmw"],
