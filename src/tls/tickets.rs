@@ -65,6 +65,14 @@ struct TicketKey {
     secret: Zeroizing<[u8; 32]>,
 }
 
+/// The keys of one trust's tickets.
+pub struct Tickets {
+    /// They seal where none are shared, and outlive a reload.
+    pub own: OwnKeys,
+    /// The keys of `tls.ticket_keys`.
+    pub shared: Option<Arc<TicketKeys>>,
+}
+
 /// Keys that nobody else has, new every six hours; clones share them.
 #[derive(Clone, Debug)]
 pub struct OwnKeys(Arc<dyn ProducesTickets>);
@@ -80,6 +88,16 @@ struct OwnTicketer {
 struct SharedTicketer {
     keys: Arc<TicketKeys>,
     binding: Binding,
+}
+
+impl Tickets {
+    /// A ticketer whose tickets are good only where the binding is the same.
+    pub fn ticketer(&self, binding: Binding) -> Arc<dyn ProducesTickets> {
+        match &self.shared {
+            Some(keys) => keys.ticketer(binding),
+            None => self.own.ticketer(binding),
+        }
+    }
 }
 
 impl TicketKeys {
@@ -119,8 +137,7 @@ impl TicketKeys {
         Ok(Self(keys))
     }
 
-    /// A ticketer whose tickets are good only where the binding is the same.
-    pub fn ticketer(self: &Arc<Self>, binding: Binding) -> Arc<dyn ProducesTickets> {
+    fn ticketer(self: &Arc<Self>, binding: Binding) -> Arc<dyn ProducesTickets> {
         Arc::new(SharedTicketer {
             keys: self.clone(),
             binding,
@@ -134,8 +151,7 @@ impl OwnKeys {
         aws_lc_rs::Ticketer::new().map(Self)
     }
 
-    /// A ticketer whose tickets are good only where the binding is the same.
-    pub fn ticketer(&self, binding: Binding) -> Arc<dyn ProducesTickets> {
+    fn ticketer(&self, binding: Binding) -> Arc<dyn ProducesTickets> {
         Arc::new(OwnTicketer {
             keys: self.clone(),
             binding,

@@ -10,7 +10,7 @@ use super::{
     credentials::{Credential, Resolver},
     files,
     revocation::{self, Findings, Issuers, RevocationList},
-    tickets::{Binding, OwnKeys, TicketKeys},
+    tickets::{Binding, OwnKeys, TicketKeys, Tickets},
     verifier::Verifier,
 };
 use crate::{
@@ -71,16 +71,16 @@ impl Trust {
         let mut findings = Findings::default();
         let credentials = load_credentials(settings, &provider, now, &mut findings);
         let authorities = load_authorities(&settings.clients, &provider, now, &mut findings);
-        let tickets = load_tickets(settings, &mut findings);
+        let tickets = load_tickets(settings, in_use, &mut findings);
         let Findings {
             expiries,
             warnings: found,
             problems,
         } = findings;
         warnings.extend(found);
-        if !problems.is_empty() {
+        let Some(tickets) = tickets.filter(|_| problems.is_empty()) else {
             return Err(problems);
-        }
+        };
         let server_uri = credentials
             .first()
             .and_then(|credential| credential.uri.clone());
@@ -150,7 +150,7 @@ struct Parts<'a> {
     settings: &'a TlsSettings,
     provider: Arc<CryptoProvider>,
     resolver: Arc<Resolver>,
-    tickets: Option<Arc<TicketKeys>>,
+    tickets: Tickets,
     in_use: Option<&'a Trust>,
 }
 
@@ -165,16 +165,8 @@ impl Parts<'_> {
         let verifier = authorities
             .map(|authorities| self.verifier(&authorities))
             .transpose()?;
-        let own_keys = match self.in_use {
-            Some(trust) => trust.own_keys.clone(),
-            None => OwnKeys::new().map_err(impossible)?,
-        };
         let config = |verifier, mode| {
-            let binding = binding(mode, &digest);
-            let ticketer = match &self.tickets {
-                Some(keys) => keys.ticketer(binding),
-                None => own_keys.ticketer(binding),
-            };
+            let ticketer = self.tickets.ticketer(binding(mode, &digest));
             self.config(verifier, ticketer).map_err(impossible)
         };
         let asking = |mode| {
@@ -193,7 +185,7 @@ impl Parts<'_> {
             required: asking(ClientCertMode::Required)?,
             verifier,
             digest,
-            own_keys,
+            own_keys: self.tickets.own.clone(),
             expiries,
             server_uri,
         })
@@ -294,11 +286,22 @@ fn load_credentials(
     credentials
 }
 
-fn load_tickets(settings: &TlsSettings, findings: &mut Findings) -> Option<Arc<TicketKeys>> {
-    let path = settings.ticket_keys.as_ref()?;
-    match TicketKeys::load(path, settings.allow_readable_keys, &mut findings.warnings) {
-        Ok(keys) => Some(Arc::new(keys)),
-        Err(problem) => {
+/// The shared keys, if there are any, and the proxy's own; `None` behind a problem.
+fn load_tickets(
+    settings: &TlsSettings,
+    in_use: Option<&Trust>,
+    findings: &mut Findings,
+) -> Option<Tickets> {
+    let readable = settings.allow_readable_keys;
+    let mut load = |path| TicketKeys::load(path, readable, &mut findings.warnings).map(Arc::new);
+    let shared = settings.ticket_keys.as_deref().map(&mut load).transpose();
+    let own = match in_use {
+        Some(trust) => Ok(trust.own_keys.clone()),
+        None => OwnKeys::new().map_err(impossible),
+    };
+    match (own, shared) {
+        (Ok(own), Ok(shared)) => Some(Tickets { own, shared }),
+        (Err(problem), _) | (_, Err(problem)) => {
             findings.problems.push(problem);
             None
         }
