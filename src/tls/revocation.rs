@@ -2,6 +2,7 @@
 //!
 //! Of several lists of one issuer, the verifier looks at the first alone. So the newest comes
 //! first: a complete list replaces the one before it, and an emptied one clears what that held.
+//! Where a CA divides its list (RFC 5280 section 5.2.5), that goes for each part.
 //! A list whose name is a CA's and whose signature is not is refused, and so are lists of which
 //! none is of a CA, where `crl_missing` refuses what no list covers: every client would be shut
 //! out by a file that was mixed up.
@@ -20,7 +21,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use x509_parser::{
-    certificate::X509Certificate, num_bigint::BigUint, prelude::FromDer,
+    certificate::X509Certificate, num_bigint::BigUint,
+    oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT, prelude::FromDer,
     revocation_list::CertificateRevocationList,
 };
 
@@ -63,6 +65,9 @@ pub(super) struct RevocationList {
     pub(super) authority: Option<usize>,
     path: PathBuf,
     issuer: Issuer,
+    /// Which certificates it is for, as its issuing distribution point says (RFC 5280 section
+    /// 5.2.5), in DER; empty: all of its issuer.
+    scope: Vec<u8>,
     this_update: i64,
     /// When it runs out, in seconds since 1970.
     pub(super) next_update: Option<i64>,
@@ -116,7 +121,7 @@ pub(super) fn current(lists: &[RevocationList]) -> impl Iterator<Item = &Revocat
     let mut seen = HashSet::new();
     lists
         .iter()
-        .filter(move |list| seen.insert((&list.issuer, list.authority)))
+        .filter(move |list| seen.insert((&list.issuer, list.authority, &list.scope)))
 }
 
 /// Which certificates of a chain stand on a list in the name of their issuer.
@@ -208,6 +213,7 @@ fn load_file(
                 name: list.issuer().as_raw().to_vec(),
                 text: list.issuer().to_string(),
             },
+            scope: scope(&list),
             this_update: list.last_update().timestamp(),
             next_update: list.next_update().map(|time| time.timestamp()),
             number: (number.len(), number),
@@ -215,6 +221,12 @@ fn load_file(
         });
     }
     Ok(found)
+}
+
+fn scope(list: &CertificateRevocationList<'_>) -> Vec<u8> {
+    let mut extensions = list.extensions().iter();
+    let point = extensions.find(|found| found.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);
+    point.map(|point| point.value.to_vec()).unwrap_or_default()
 }
 
 fn not_whole(path: &Path) -> MaterialError {

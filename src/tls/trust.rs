@@ -390,8 +390,15 @@ fn load_ca(
         let not_after = certificate.validity().not_after.timestamp();
         earliest = earliest.min(not_after);
         if not_after < now {
-            warnings.push(unusable(
-                "it has expired; its clients will be refused".into(),
+            // RFC 5280 section 6.1.1: of a trusted CA, name and key alone count.
+            warnings.push(MaterialError::new(
+                path,
+                format!(
+                    "certificate {}, of {}, has expired; clients of this CA are admitted all the same",
+                    index + 1,
+                    certificate.subject()
+                ),
+                "put its renewed certificate in its place, or take it out so that its clients are refused",
             ));
         }
         RootCertStore::empty()

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::policy::judgement::Standing;
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, UnixTime},
@@ -56,7 +56,7 @@ impl Verifier {
                 .iter()
                 .filter(|list| list.authority.is_none_or(of_set))
                 .collect();
-            if relevant.is_empty() {
+            if relevant.is_empty() && clients.crl_missing == CrlPolicy::Refuse {
                 // Without any list rustls would look for no revocation at all.
                 relevant = lists.iter().collect();
             }
@@ -107,9 +107,9 @@ impl Verifier {
         rest: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Verified {
-        let said = self.first.verify_client_cert(leaf, rest, now);
+        let said = ask_one(&self.first, leaf, rest, now);
         self.others.iter().fold(said, |said, set| {
-            let other = set.verify_client_cert(leaf, rest, now);
+            let other = ask_one(set, leaf, rest, now);
             if weight(&other) > weight(&said) {
                 other
             } else {
@@ -117,6 +117,22 @@ impl Verifier {
             }
         })
     }
+}
+
+/// A list that another key has signed says nothing: the issuer's own is missing.
+fn ask_one(
+    set: &Arc<dyn ClientCertVerifier>,
+    leaf: &CertificateDer<'_>,
+    rest: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> Verified {
+    let said = set.verify_client_cert(leaf, rest, now);
+    said.map_err(|error| match error {
+        rustls::Error::InvalidCertRevocationList(_) => {
+            CertificateError::UnknownRevocationStatus.into()
+        }
+        error => error,
+    })
 }
 
 /// When the first list runs out, where clients are refused then; in seconds since 1970.

@@ -2,7 +2,10 @@
 
 use super::{echoes, open, revoke, with_list};
 use crate::support::{Backend, Config, Credentials, Proxy, log, within};
-use rcgen::{RevokedCertParams, SerialNumber};
+use rcgen::{
+    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope,
+    Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+};
 use rustls::AlertDescription;
 use tidegate::{
     cli::certs::{Issued, Validity},
@@ -31,17 +34,38 @@ fn list(credentials: &Credentials, from: i64, until: i64, revoked: &[&Issued]) -
 }
 
 /// A list without entries, of any issuer.
-fn empty_list(issuer: &rcgen::Issuer<'_, rcgen::KeyPair>) -> Vec<u8> {
+fn empty_list(issuer: &Issuer<'_, KeyPair>) -> Vec<u8> {
+    without_entries().signed_by(issuer).unwrap().der().to_vec()
+}
+
+fn without_entries() -> CertificateRevocationListParams {
     let now = OffsetDateTime::now_utc();
-    let parameters = rcgen::CertificateRevocationListParams {
+    CertificateRevocationListParams {
         this_update: now,
         next_update: now + Duration::days(1),
         crl_number: SerialNumber::from(1_u64),
         issuing_distribution_point: None,
         revoked_certs: Vec::new(),
-        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        key_identifier_method: KeyIdMethod::Sha256,
+    }
+}
+
+/// The part of the CA's list that is for certificates of one kind, without entries.
+fn part(credentials: &Credentials, scope: CrlScope, from: i64, until: i64) -> Vec<u8> {
+    let key = KeyPair::from_pem(&credentials.ca.key_pem()).unwrap();
+    let issuer = Issuer::from_ca_cert_der(credentials.ca.certificate(), key).unwrap();
+    let now = OffsetDateTime::now_utc();
+    let uris = vec!["http://crl.example/part".to_owned()];
+    let parameters = CertificateRevocationListParams {
+        this_update: now + Duration::seconds(from),
+        next_update: now + Duration::seconds(until),
+        issuing_distribution_point: Some(CrlIssuingDistributionPoint {
+            distribution_point: CrlDistributionPoint { uris },
+            scope: Some(scope),
+        }),
+        ..without_entries()
     };
-    parameters.signed_by(issuer).unwrap().der().to_vec()
+    parameters.signed_by(&issuer).unwrap().der().to_vec()
 }
 
 /// A proxy, its configuration, and a way to give it lists.
@@ -72,6 +96,18 @@ impl Listed {
 
     async fn admits(&self) {
         open(&self.proxy.dial(), "/").await;
+    }
+
+    /// Passes once clients are refused because a list has run out.
+    async fn goes_stale(&self) {
+        let unknown = [("result", "certificate_status_unknown")];
+        let refused = async {
+            while self.proxy.metric("tidegate_handshakes_total", &unknown) < 1.0 {
+                // In TLS 1.3 the client learns of a refusal only after its own handshake.
+                let _ = self.proxy.dial().try_session().await;
+            }
+        };
+        within("the end of the list", refused).await;
     }
 
     async fn refuses_with(&self, alert: AlertDescription) {
@@ -151,15 +187,24 @@ async fn a_list_that_goes_stale_refuses_new_clients_and_leaves_open_sockets() {
     let short = list(&listed.proxy.credentials, -1_000, 2, &[]);
     listed.put(&[short], "").await;
     let mut socket = open(&listed.proxy.dial(), "/").await;
-    let unknown = [("result", "certificate_status_unknown")];
-    let refused = async {
-        while listed.proxy.metric("tidegate_handshakes_total", &unknown) < 1.0 {
-            // In TLS 1.3 the client learns of a refusal only after its own handshake.
-            let _ = listed.proxy.dial().try_session().await;
-        }
-    };
-    within("the end of the list", refused).await;
+    listed.goes_stale().await;
     echoes(&mut socket).await;
+}
+
+#[tokio::test]
+async fn the_older_part_of_a_divided_list_counts_to_its_end() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let clients = part(ours, CrlScope::UserCertsOnly, -1_000, 2);
+    let authorities = part(ours, CrlScope::CaCertsOnly, -10, 1_000);
+    listed.put(&[clients, authorities], "").await;
+    listed.admits().await;
+    let path = listed.proxy.folder.path("certs/0.crl");
+    let ends = |line: &log::Line| {
+        line.message.contains("expires soon") && line.field("name") == path.display().to_string()
+    };
+    assert_eq!(log::lines(ends).len(), 1);
+    listed.goes_stale().await;
 }
 
 #[tokio::test]
@@ -211,8 +256,8 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
     let revoking = list(ours, -10, 1_000, &[&ours.client]);
     listed.put(&[revoking], "").await;
     let whole = list(ours, -5, 1_000, &[]);
-    let other_key = rcgen::KeyPair::generate().unwrap();
-    let namesake = rcgen::Issuer::from_ca_cert_der(ours.ca.certificate(), other_key);
+    let other_key = KeyPair::generate().unwrap();
+    let namesake = Issuer::from_ca_cert_der(ours.ca.certificate(), other_key);
     let namesake = empty_list(&namesake.unwrap());
     let cut = whole.split_at(whole.len() / 2).0.to_vec();
     let longer = [whole.clone(), vec![0]].concat();
@@ -237,13 +282,13 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
 #[tokio::test]
 async fn lists_of_none_of_the_cas_are_refused_as_a_mix_up() {
     let (listed, _backend) = Listed::new().await;
-    let ca = rcgen::KeyPair::generate().unwrap();
+    let ca = KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::default();
     parameters
         .distinguished_name
         .push(rcgen::DnType::CommonName, "Somebody else");
     parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let issuer = rcgen::Issuer::new(parameters, ca);
+    let issuer = Issuer::new(parameters, ca);
     let foreign = empty_list(&issuer);
     let outcome = listed.put(std::slice::from_ref(&foreign), "").await;
     failed(&outcome, "no CRL is of a CA in tls.clients.ca");
@@ -258,23 +303,35 @@ async fn lists_of_none_of_the_cas_are_refused_as_a_mix_up() {
     listed.admits().await;
 }
 
+/// A certificate of the CA for this key, in PEM, that ends so many days from now.
+fn ca_certificate(credentials: &Credentials, key: &KeyPair, days: i64) -> String {
+    let ca = Identity::from_der(credentials.ca.certificate()).unwrap();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.distinguished_name = rcgen::DistinguishedName::new();
+    let names = &mut parameters.distinguished_name;
+    names.push(rcgen::DnType::CommonName, ca.common_name.unwrap());
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    parameters.not_after = OffsetDateTime::now_utc() + Duration::days(days);
+    parameters.self_signed(key).unwrap().pem()
+}
+
+/// The CA with another key: who signs for it, and its certificate.
+fn with_another_key(credentials: &Credentials) -> (Issuer<'static, KeyPair>, String) {
+    let key = KeyPair::generate().unwrap();
+    let pem = ca_certificate(credentials, &key, 9);
+    let issuer = Issuer::from_ca_cert_der(credentials.ca.certificate(), key).unwrap();
+    (issuer, pem)
+}
+
 #[tokio::test]
 async fn a_ca_that_has_changed_its_key_has_a_list_for_each() {
     let (listed, _backend) = Listed::new().await;
     let ours = &listed.proxy.credentials;
-    let key = rcgen::KeyPair::generate().unwrap();
-    let renewed = rcgen::Issuer::from_ca_cert_der(ours.ca.certificate(), key).unwrap();
-    let name = Identity::from_der(ours.ca.certificate()).unwrap();
-    let mut parameters = rcgen::CertificateParams::default();
-    let names = &mut parameters.distinguished_name;
-    *names = rcgen::DistinguishedName::new();
-    names.push(rcgen::DnType::CommonName, name.common_name.unwrap());
-    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let certificate = parameters.self_signed(renewed.key()).unwrap();
+    let (renewed, new_pem) = with_another_key(ours);
     let old = list(ours, -10, 1_000, &[]);
     let new = empty_list(&renewed);
-    let (old_pem, new_pem) = (ours.ca.certificate_pem().to_owned(), certificate.pem());
-    for pem in [[&*old_pem, &*new_pem], [&*new_pem, &*old_pem]] {
+    let old_pem = ours.ca.certificate_pem();
+    for pem in [[old_pem, &*new_pem], [&*new_pem, old_pem]] {
         listed.proxy.folder.write("certs/ca.pem", pem.concat());
         listed.put(&[new.clone(), old.clone()], "").await;
         listed.admits().await;
@@ -284,4 +341,36 @@ async fn a_ca_that_has_changed_its_key_has_a_list_for_each() {
     listed
         .refuses_with(AlertDescription::CertificateRevoked)
         .await;
+}
+
+#[tokio::test]
+async fn the_list_of_one_key_of_a_ca_is_none_of_the_other() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let (renewed, new_pem) = with_another_key(ours);
+    let old_pem = ours.ca.certificate_pem();
+    for pem in [[old_pem, &*new_pem], [&*new_pem, old_pem]] {
+        listed.proxy.folder.write("certs/ca.pem", pem.concat());
+        let of_new = empty_list(&renewed);
+        listed.put(std::slice::from_ref(&of_new), "").await;
+        listed.refuses_with(AlertDescription::UnknownCA).await;
+        listed.put(&[of_new], "crl_missing = 'allow'").await;
+        listed.admits().await;
+    }
+}
+
+#[tokio::test]
+async fn clients_of_an_expired_ca_are_admitted_and_the_log_warns_of_it() {
+    let (listed, _backend) = Listed::new().await;
+    let ours = &listed.proxy.credentials;
+    let key = KeyPair::from_pem(&ours.ca.key_pem()).unwrap();
+    let expired = ca_certificate(ours, &key, -1);
+    listed.proxy.folder.write("certs/ca.pem", expired);
+    listed.proxy.reload().await;
+    listed.admits().await;
+    let path = listed.proxy.folder.path("certs/ca.pem");
+    let path = path.display().to_string();
+    let said = "clients of this CA are admitted all the same";
+    let warned = log::lines(|line| line.message.contains(&path) && line.message.contains(said));
+    assert_eq!(warned.len(), 1, "{warned:?}");
 }
