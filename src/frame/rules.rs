@@ -88,6 +88,9 @@ impl Rules {
             Err(Violation::FrameTooLarge)
         } else if message > self.message_limit {
             Err(Violation::MessageTooLarge)
+        } else if header.length < self.trailer {
+            // Too short for a trailer: if that is let pass, it is all data.
+            Ok(message.saturating_add(header.length))
         } else {
             Ok(message)
         }

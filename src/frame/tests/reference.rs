@@ -167,7 +167,8 @@ impl Reader<'_> {
             self.message = None;
             self.found.outcome.counts.messages += 1;
         } else {
-            self.message = Some(before + data);
+            let short = length < self.rules.trailer;
+            self.message = Some(before + if short { length } else { data });
             self.open_message();
         }
         Ok(())

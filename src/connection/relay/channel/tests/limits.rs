@@ -57,6 +57,15 @@ fn the_tags_of_fragments_do_not_count_against_the_message() {
 }
 
 #[test]
+fn fragments_that_are_reported_to_have_no_tag_count_for_those_behind_them() {
+    let mut run = open_with(Binding::Frame, client_rules(SMALL as u64), true);
+    run.pass(&plain(0x02, &[0; 31])).unwrap();
+    let fault = (0..SMALL).find_map(|_| run.pass(&plain(0x00, &[0; 31])).err());
+    assert_eq!(fault, Some(Fault::Violation(Violation::MessageTooLarge)));
+    assert_eq!(run.out.len(), 4 * plain(0x00, &[0; 31]).len());
+}
+
+#[test]
 fn a_message_may_have_as_much_data_as_the_limit_and_its_tag_beside() {
     for (b0, kind) in KINDS {
         let mut run = small(Binding::Message);
