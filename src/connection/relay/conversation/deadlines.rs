@@ -62,8 +62,12 @@ impl Conversation {
     }
 
     /// The peer that sends in `direction` took octets that had waited. If they are the last ones
-    /// for it, the closing deadline moves along, within bounds.
+    /// for it, the closing deadline moves along, within bounds. A client shows by it that it
+    /// lives: a Ping stands behind what it has still to take.
     pub fn progressed(&mut self, direction: Direction, now: Instant) {
+        if direction == Direction::ToBackend {
+            self.client_seen = now;
+        }
         if self.sides.of(direction).takes_frames() {
             return;
         }

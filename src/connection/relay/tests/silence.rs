@@ -147,6 +147,20 @@ fn client_that_is_not_read_is_not_given_up() {
 }
 
 #[test]
+fn client_that_still_takes_what_came_before_the_ping_is_not_given_up() {
+    let mut run = Run::new();
+    run.pass(PING_AFTER);
+    assert_eq!(run.at_client(), own_ping());
+    for _ in 0..5 {
+        run.pass(PING_AFTER - SECOND);
+        run.conversation.progressed(ToBackend, run.now);
+    }
+    assert_eq!(run.conversation.record(), None);
+    run.pass(PING_AFTER * 2);
+    run.assert_ended(Ending::NoPong, Some(1001));
+}
+
+#[test]
 fn ping_waits_for_the_border_of_the_backends_frame() {
     let mut run = Run::new();
     let long = plain(BINARY, &[1; 1000]);
