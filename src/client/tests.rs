@@ -6,6 +6,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+mod flushed;
 mod over_tls;
 mod sealed;
 mod vectors;

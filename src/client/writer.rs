@@ -108,7 +108,6 @@ impl Writer {
         }
         if self.state().unflushed {
             ready!(self.poll_transport(context, AsyncWrite::poll_flush))?;
-            self.state().unflushed = false;
             // Others who waited for this will not hear of it from the transport.
             self.waiting.wake_all();
         }
@@ -121,6 +120,10 @@ impl Writer {
         let State {
             transport, buffer, ..
         } = &mut *state;
+        if buffer.is_empty() {
+            // Another sender has written it meanwhile.
+            return Poll::Ready(Ok(()));
+        }
         let written = Pin::new(transport).poll_write(&mut Context::from_waker(&waker), buffer);
         match ready!(written) {
             Ok(written) if written > 0 => {
@@ -146,6 +149,8 @@ impl Writer {
             Pin::new(&mut state.transport),
             &mut Context::from_waker(&waker),
         );
+        // Under the same lock: what others put in behind this is still to be flushed.
+        state.unflushed &= polled.is_pending();
         polled.map_err(|error| state.fail(error))
     }
 
