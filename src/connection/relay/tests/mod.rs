@@ -9,6 +9,8 @@ mod closing;
 mod offences;
 mod peer;
 mod reference;
+mod sealed;
+mod sealed_peer;
 mod silence;
 mod simulation;
 
@@ -16,6 +18,7 @@ use super::{CLOSE_TIMEOUT, Conversation, Output, Record, Terms};
 use crate::{
     ending::Ending,
     frame::{Rules, Violation},
+    integrity::{Binding, Mode, agreement::Agreement},
     observe::Direction::{self, ToBackend, ToClient},
     tests::frame,
 };
@@ -49,9 +52,13 @@ impl Run {
     }
 
     fn with(terms: Terms) -> Self {
+        Self::sealed(terms, None)
+    }
+
+    fn sealed(terms: Terms, sealed: Option<(&Agreement, Mode)>) -> Self {
         let now = Instant::now();
         Self {
-            conversation: Conversation::new(terms, None, now),
+            conversation: Conversation::new(terms, sealed, now),
             now,
             at_client: Vec::new(),
             at_backend: Vec::new(),

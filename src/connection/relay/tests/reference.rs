@@ -7,10 +7,10 @@ use super::*;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     opcode: u8,
-    octets: Vec<u8>,
-    payload: Vec<u8>,
+    pub(super) octets: Vec<u8>,
+    pub(super) payload: Vec<u8>,
     /// What the last frame of a stream still lacks.
-    missing: usize,
+    pub(super) missing: usize,
 }
 
 /// What is missing of a frame whose header is not whole.
@@ -108,7 +108,7 @@ fn check_close(frame: &Found) -> Result<Option<u16>, String> {
 }
 
 /// Cuts a stream into frames; the last may be a part of one.
-fn frames(mut stream: &[u8], masked: bool) -> Result<Vec<Found>, String> {
+pub(super) fn frames(mut stream: &[u8], masked: bool) -> Result<Vec<Found>, String> {
     let mut found = Vec::new();
     while let [first, rest @ ..] = stream {
         let frame = frame_at(*first, rest, stream, masked)?;
