@@ -276,7 +276,9 @@ impl Opening {
         let reported = payload
             .len()
             .checked_sub(tag)
-            .and_then(|end| payload.get(..end));
+            .and_then(|end| payload.get(..end))
+            // One that was never sealed need not be a Close without its end.
+            .filter(|data| close::check(data).is_ok());
         Ok(opened.ok().or(reported).unwrap_or(payload))
     }
 }

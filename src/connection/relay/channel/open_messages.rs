@@ -101,11 +101,8 @@ impl OpenMessages {
         };
         let opened = self.opening.opener.open_message(kind, &payload);
         self.opening.settle(opened.map(|_| ()))?;
-        let reported = payload
-            .len()
-            .checked_sub(kind.tag_length())
-            .unwrap_or(payload.len());
-        payload.truncate(opened.unwrap_or(reported));
+        let data = opened.unwrap_or_else(|_| reported(kind, &payload));
+        payload.truncate(data);
         self.check_limits(payload.len(), large)?;
         if kind == MessageKind::Text && std::str::from_utf8(&payload).is_err() {
             return Err(Fault::NotUtf8);
@@ -174,6 +171,17 @@ fn forward(kind: MessageKind, last: Header, payload: &mut [u8], out: &mut Vec<u8
     }
     out.extend_from_slice(header.encode().as_slice());
     out.extend_from_slice(payload);
+}
+
+/// The length of what is forwarded of a payload whose tag is only reported not to match. One that
+/// was never sealed may be in the middle of a character where its tag would begin.
+fn reported(kind: MessageKind, payload: &[u8]) -> usize {
+    let within = |place: usize| payload.get(place).is_some_and(|octet| octet & 0xc0 == 0x80);
+    payload
+        .len()
+        .checked_sub(kind.tag_length())
+        .filter(|end| kind == MessageKind::Binary || !within(*end))
+        .unwrap_or(payload.len())
 }
 
 fn kind_of(opcode: Opcode) -> Option<MessageKind> {

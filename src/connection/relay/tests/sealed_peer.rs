@@ -8,6 +8,10 @@ use crate::{
 };
 
 /// One peer, and everything that it will have sent.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "four facts that are independent of each other"
+)]
 pub(super) struct SealedPeer {
     binding: Binding,
     mode: Mode,
@@ -236,9 +240,10 @@ impl SealedPeer {
             let length = data.len();
             data.copy_from_slice(&payload[..length]);
         }
-        let outcome = match self.in_step && !changed {
-            true => Outcome::Ok,
-            false => Outcome::Mismatch,
+        let outcome = if self.in_step && !changed {
+            Outcome::Ok
+        } else {
+            Outcome::Mismatch
         };
         Unit {
             payload,

@@ -103,6 +103,20 @@ fn a_close_that_is_only_reported_keeps_its_code() {
 }
 
 #[test]
+fn a_close_that_was_never_sealed_stays_one_where_that_is_only_reported() {
+    for binding in BINDINGS {
+        let tag = binding.close_tag_length();
+        for reason in ["r".repeat(tag - 1), "€".repeat(30)] {
+            let payload = [b"\x0f\xa1", reason.as_bytes()].concat();
+            let mut run = report(binding);
+            let close = received_close(&mut run, &payload);
+            let opened = run.channel.open_close(&close).unwrap();
+            assert_eq!(opened.payload(), payload, "{binding:?}");
+        }
+    }
+}
+
+#[test]
 fn a_long_reason_is_cut_to_what_a_tag_leaves_between_two_characters() {
     for (binding, most) in [(Binding::Frame, 91), (Binding::Message, 80)] {
         for reason in ["x".repeat(123), "é".repeat(61)] {

@@ -219,6 +219,15 @@ fn a_reported_unit_without_a_tag_goes_on_as_it_is() {
 }
 
 #[test]
+fn a_text_that_was_never_sealed_is_not_cut_within_a_character() {
+    let mut run = report(Binding::Message);
+    let text = plain(0x81, "é".repeat(30).as_bytes());
+    run.pass(&text).unwrap();
+    assert_eq!(run.taken(), text);
+    assert_eq!(units(&run), (0, 1, 0, 0));
+}
+
+#[test]
 fn a_reported_frame_that_is_half_out_is_no_border() {
     let mut run = report(Binding::Frame);
     let short = plain(0x81, b"short");
