@@ -128,6 +128,7 @@ endings! {
     ClosedByOperator      "closed_by_operator"      Socket    Proxy   1008 "closed by the operator"
     Draining              "draining"                Socket    Proxy   1012 "the proxy is draining"
     DrainDeadline         "drain_deadline"          Socket    Proxy   0    "the socket was still open when the drain's time was over"
+    KeysUsedUp            "tls_keys_used_up"        Socket    Proxy   1012 "the keys of this TLS 1.2 session are used up; connect again"
     Overloaded            "overloaded"              Socket    Proxy   1013 "the proxy is overloaded"
     Internal              "internal"                Socket    Proxy   1011 "the proxy failed; this is a bug in tidegate"
 }

@@ -7,7 +7,7 @@
 use super::exporter::ExporterSecret;
 use crate::lifecycle::buffers::READ_SIZE;
 use rustls::{
-    InvalidMessage, ProtocolVersion, ServerConfig,
+    InvalidMessage, ProtocolVersion, ServerConfig, SupportedCipherSuite,
     pki_types::CertificateDer,
     server::UnbufferedServerConnection,
     unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus},
@@ -22,6 +22,9 @@ pub const RECORD_MAX: usize = 5 + (1 << 14) + 2048;
 const RECORD_OVERHEAD: usize = 64;
 /// Payload of one record (RFC 8446 section 5.1).
 const RECORD_PAYLOAD: usize = 1 << 14;
+/// Records before the last that the keys of a TLS 1.2 session allow: for what is under way, and a
+/// Close.
+const LAST_RECORDS: u64 = 1 << 16;
 /// Room for a KeyUpdate or an alert that leaves together with data.
 const CONTROL_ROOM: usize = 512;
 
@@ -36,6 +39,8 @@ pub struct Session {
     broken: Option<rustls::Error>,
     /// Whether `close_notify` was sent: what still comes is nobody's.
     closed: bool,
+    /// Records of data that were encrypted, at most.
+    records: u64,
 }
 
 /// What [`Session::receive`] found.
@@ -62,6 +67,7 @@ impl Session {
             partial: Vec::new(),
             broken: None,
             closed: false,
+            records: 0,
         })
     }
 
@@ -216,7 +222,19 @@ impl Session {
     pub fn encrypt(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), rustls::Error> {
         let records = plain.len() / RECORD_PAYLOAD + 1;
         let room = plain.len() + records * RECORD_OVERHEAD + CONTROL_ROOM;
+        self.records += records as u64;
         self.write_traffic(out, room, |traffic, space| traffic.encrypt(plain, space))
+    }
+
+    /// Whether the keys are nearly used up: those of AES-GCM are good for 2^24 records (RFC 8446
+    /// section 5.5). TLS 1.3 changes them by itself, TLS 1.2 cannot.
+    pub fn is_used_up(&self) -> bool {
+        match self.connection.negotiated_cipher_suite() {
+            Some(SupportedCipherSuite::Tls12(suite)) => {
+                self.records.saturating_add(LAST_RECORDS) >= suite.common.confidentiality_limit
+            }
+            _ => false,
+        }
     }
 
     /// Appends a `close_notify` alert to `out` (RFC 8446 section 6.1); nothing may follow it.

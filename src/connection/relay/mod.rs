@@ -138,7 +138,8 @@ impl Relay {
             self.pass(Direction::ToBackend, &early.0, cx, now);
             self.pass(Direction::ToClient, &early.1, cx, now);
         }
-        if let Some(ending) = self.listed.entry().order() {
+        let used_up = self.session.is_used_up().then_some(Ending::KeysUsedUp);
+        if let Some(ending) = self.listed.entry().order().or(used_up) {
             self.order(ending, cx, now);
         }
         self.flush(cx, now);

@@ -1,8 +1,13 @@
 use super::*;
 use crate::cli::certs::{DevelopmentCa, Issued, KeyAlgorithm};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, Error, RootCertStore,
-    crypto::aws_lc_rs::default_provider, server::WebPkiClientVerifier,
+    AlertDescription, CertificateError, CipherSuiteCommon, ClientConfig, ClientConnection, Error,
+    RootCertStore, Tls12CipherSuite,
+    crypto::{
+        CryptoProvider,
+        aws_lc_rs::{cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, default_provider},
+    },
+    server::WebPkiClientVerifier,
 };
 
 /// A session that requires a certificate of this authority.
@@ -82,4 +87,57 @@ fn a_client_that_is_refused_in_the_middle_of_a_flight_gets_the_alert() {
         assert_eq!(received, Err(error));
         assert_eq!(told, Error::AlertReceived(alert));
     }
+}
+
+#[test]
+fn the_keys_of_a_tls_1_2_session_are_told_to_be_nearly_used_up_and_still_serve() {
+    let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let own = authority.issue_server(&["localhost"]).unwrap();
+    let SupportedCipherSuite::Tls12(suite) = TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 else {
+        panic!("not of TLS 1.2");
+    };
+    let common = CipherSuiteCommon {
+        confidentiality_limit: LAST_RECORDS + 5,
+        ..suite.common
+    };
+    let suite = Box::leak(Box::new(Tls12CipherSuite { common, ..*suite }));
+    let provider = CryptoProvider {
+        cipher_suites: vec![SupportedCipherSuite::Tls12(suite)],
+        ..default_provider()
+    };
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(own.chain(), own.key().unwrap())
+        .unwrap();
+    let mut session = Session::new(Arc::new(config), false).unwrap();
+    let mut client = client(&authority, None);
+    while client.is_handshaking() || session.is_handshaking() {
+        turn(&mut session, &mut client).0.unwrap();
+    }
+    let mut records = Vec::new();
+    for written in 0..5 {
+        assert!(!session.is_used_up(), "{written}");
+        session.encrypt(b"data", &mut records).unwrap();
+    }
+    assert!(session.is_used_up());
+    let under_way = vec![0; 20 * RECORD_PAYLOAD];
+    assert_eq!(session.encrypt(&under_way, &mut records), Ok(()));
+    let mut rest = (0..LAST_RECORDS).map(|_| session.encrypt(b"x", &mut Vec::new()));
+    assert!(rest.any(|sent| sent.is_err()), "there is an end of it");
+}
+
+#[test]
+fn the_keys_of_a_tls_1_3_session_are_never_used_up() {
+    let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let own = authority
+        .issue_client("Alice", "spiffe://example.com/a")
+        .unwrap();
+    let (mut session, mut client) = (session(&authority), client(&authority, Some(&own)));
+    while client.is_handshaking() || session.is_handshaking() {
+        turn(&mut session, &mut client).0.unwrap();
+    }
+    session.records = u64::MAX;
+    assert!(!session.is_used_up());
 }
