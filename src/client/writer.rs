@@ -118,7 +118,10 @@ impl Writer {
         let waker = self.waiting.join(context);
         let mut state = self.state();
         let State {
-            transport, buffer, ..
+            transport,
+            buffer,
+            unflushed,
+            ..
         } = &mut *state;
         if buffer.is_empty() {
             // Another sender has written it meanwhile.
@@ -128,6 +131,7 @@ impl Writer {
         match ready!(written) {
             Ok(written) if written > 0 => {
                 buffer.advance(written);
+                *unflushed = true;
                 Poll::Ready(Ok(()))
             }
             Ok(_) => Poll::Ready(Err(state.fail(std::io::ErrorKind::WriteZero.into()))),
@@ -149,7 +153,7 @@ impl Writer {
             Pin::new(&mut state.transport),
             &mut Context::from_waker(&waker),
         );
-        // Under the same lock: what others put in behind this is still to be flushed.
+        // Under the same lock: what others write behind this is still to be flushed.
         state.unflushed &= polled.is_pending();
         polled.map_err(|error| state.fail(error))
     }
@@ -169,7 +173,6 @@ impl State {
         random(&mut masking_key)?;
         frame.write(masking_key, self.sealer.as_mut(), &mut self.buffer)?;
         self.ended = frame.opcode == Opcode::Close;
-        self.unflushed = true;
         Ok(())
     }
 
