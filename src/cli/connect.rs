@@ -12,15 +12,20 @@ use clap::Args;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 
-use crate::client::{
-    Client, ClientBuilder, ClientError, CloseFrame, Event, WebSocketConnection, WebSocketReceiver,
-    WebSocketSender,
+use crate::{
+    client::{
+        Client, ClientBuilder, ClientError, CloseFrame, Event, WebSocketConnection,
+        WebSocketReceiver, WebSocketSender,
+    },
+    tls::files::pem_problem,
 };
 
+mod arrivals;
 mod sealing;
 #[cfg(test)]
 mod tests;
 
+use arrivals::Arrivals;
 pub use sealing::SealingArguments;
 
 /// How long the server may take to answer our Close.
@@ -175,7 +180,15 @@ async fn talk(
     }
     let (sender, receiver) = connection.split();
     let sending = send_all(&sender, &arguments.message, manner);
-    exchange(sending, &sender, receiver, manner, output).await
+    exchange(
+        sending,
+        &sender,
+        receiver,
+        manner,
+        &Arrivals::default(),
+        output,
+    )
+    .await
 }
 
 /// Lines of the input go out until it ends; then the socket is closed.
@@ -186,8 +199,9 @@ async fn converse(
     output: &mut impl Write,
 ) -> Result<Ending, ConnectError> {
     let (sender, receiver) = connection.split();
-    let sending = send_lines(&sender, input, manner);
-    exchange(sending, &sender, receiver, manner, output).await
+    let arrivals = Arrivals::default();
+    let sending = send_lines(&sender, input, manner, &arrivals);
+    exchange(sending, &sender, receiver, manner, &arrivals, output).await
 }
 
 /// Sends and receives at the same time, until the server's Close.
@@ -196,6 +210,7 @@ async fn exchange(
     sender: &WebSocketSender,
     receiver: WebSocketReceiver,
     manner: Manner,
+    arrivals: &Arrivals,
     output: &mut impl Write,
 ) -> Result<Ending, ConnectError> {
     let sending = async {
@@ -207,7 +222,7 @@ async fn exchange(
     };
     tokio::select! {
         biased;
-        ending = receive(sender, receiver, manner, output) => ending,
+        ending = receive(sender, receiver, manner, arrivals, output) => ending,
         failed = sending => failed,
     }
 }
@@ -216,6 +231,7 @@ async fn receive(
     sender: &WebSocketSender,
     mut receiver: WebSocketReceiver,
     manner: Manner,
+    arrivals: &Arrivals,
     output: &mut impl Write,
 ) -> Result<Ending, ConnectError> {
     let mut closing = false;
@@ -227,6 +243,9 @@ async fn receive(
             receiver.next().await?
         };
         let is_message = matches!(event, Event::Text(_) | Event::Binary(_));
+        if is_message {
+            arrivals.note();
+        }
         if !(closing && is_message) {
             print(&event, manner, output)?;
         }
@@ -244,6 +263,7 @@ async fn send_lines(
     sender: &WebSocketSender,
     mut input: impl AsyncBufRead + Unpin,
     manner: Manner,
+    arrivals: &Arrivals,
 ) -> Result<(), ConnectError> {
     let mut line = Vec::new();
     while input.read_until(b'\n', &mut line).await? > 0 {
@@ -256,6 +276,7 @@ async fn send_lines(
         // The message that is waited for has yet to come.
         return Ok(());
     }
+    arrivals.quiet().await;
     sender.close(1000, "").await?;
     tokio::time::sleep(CLOSE_TIMEOUT).await;
     Err(ConnectError::NoClose)
@@ -394,7 +415,8 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectErro
 
 fn unreadable(file: &Path, expected: &str, error: &rustls::pki_types::pem::Error) -> ConnectError {
     ConnectError::Argument(format!(
-        "cannot read {expected} from {}: {error}; a file in PEM is expected",
-        file.display()
+        "cannot read {expected} from {}: {}; a file in PEM is expected",
+        file.display(),
+        pem_problem(error)
     ))
 }

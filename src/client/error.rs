@@ -4,7 +4,7 @@ use std::{error::Error, io, time::Duration};
 
 use crate::integrity::{Failure, seal::SealError};
 use http::StatusCode;
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
 /// Why a connection could not be made, or ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,9 @@ pub enum ClientError {
     #[error("{0}")]
     Argument(String),
     /// There is no TCP connection.
-    #[error("cannot connect to {host}: {source}")]
+    #[error(
+        "cannot connect to {host}: {source}; see that it runs, and that host and port are right"
+    )]
     Connect {
         /// Host and port.
         host: String,
@@ -82,7 +84,7 @@ pub struct Refusal {
     pub status: StatusCode,
     /// The title of the problem document (RFC 9457), on one line.
     pub title: Option<String>,
-    /// The detail of the problem document, on one line.
+    /// The detail of the problem document, or the first line of a text, on one line.
     pub detail: Option<String>,
 }
 
@@ -116,6 +118,9 @@ impl ClientError {
             None if error.is_incomplete_message() => Self::Handshake(
                 "the connection ended before an answer; see the server's log".to_owned(),
             ),
+            None if error.is_parse() => Self::Handshake(format!(
+                "it is not HTTP ({error}); is it the right port, and rather wss:// or ws://?"
+            )),
             None => {
                 let cause = error.source().map(|cause| format!(": {cause}"));
                 Self::Handshake(format!("{error}{}", cause.unwrap_or_default()))
@@ -168,6 +173,10 @@ fn explain(error: &rustls::Error) -> String {
             "the server's certificate is refused: {}",
             explain_certificate(problem)
         ),
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server does not speak TLS there; is it the right port, and wss:// rather than ws://?"
+                .to_owned()
+        }
         other => format!("TLS failed: {other}"),
     }
 }

@@ -1,11 +1,11 @@
 //! TCP, TLS and the opening handshake (RFC 6455 section 4.1).
 
-use std::{net::SocketAddr, pin::pin};
+use std::{io, net::SocketAddr, pin::pin};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, response};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::{
     body::Incoming,
     client::conn::http1::{self, Parts},
@@ -30,6 +30,9 @@ use crate::{
 
 /// The longest problem document that is read, in octets.
 const PROBLEM_LIMIT: usize = 64 * 1024;
+
+/// The longest line of a text that is told, in octets.
+const LINE_LIMIT: usize = 200;
 
 /// Anything that carries octets both ways.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -92,7 +95,12 @@ async fn dial(builder: &mut ClientBuilder, target: &Target) -> Result<Dialed, Cl
     })?;
     let connector = TlsConnector::from(builder.tls()?);
     let tls = connector.connect(name, tcp).await;
-    let tls = tls.map_err(ClientError::from_io)?;
+    let tls = tls.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => ClientError::Handshake(
+            "the connection ended in the midst of TLS; does the server speak it there?".to_owned(),
+        ),
+        _ => ClientError::from_io(error),
+    })?;
     let session = tls.get_ref().1;
     Ok(Dialed {
         tls: parameters(session),
@@ -205,27 +213,29 @@ async fn upgrade(
     Ok(Upgraded { head, parts })
 }
 
-/// Reads what the server says about its refusal; an unreadable document is no further error.
+/// Reads what the server says about its refusal, in a problem document or the first line of a
+/// text; what cannot be read is no further error.
 async fn refusal(response: Response<Incoming>) -> Refusal {
-    let status = response.status();
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.starts_with("application/problem+json"));
-    let body = Limited::new(response.into_body(), PROBLEM_LIMIT);
-    let document: Option<serde_json::Value> = match body.collect().await {
-        Ok(body) if is_problem => serde_json::from_slice(&body.to_bytes()).ok(),
-        _ => None,
-    };
-    let member = |name: &str| {
-        let text = document.as_ref()?.get(name)?.as_str()?;
-        Some(text.replace(char::is_control, " "))
-    };
+    let (head, body) = response.into_parts();
+    let kind = head.headers.get(header::CONTENT_TYPE);
+    let is = |wanted: &[u8]| kind.is_some_and(|kind| kind.as_bytes().starts_with(wanted));
+    let body = Limited::new(body, PROBLEM_LIMIT).collect().await;
+    let content = body.map(Collected::to_bytes).unwrap_or_default();
+    let line = |text: &str| text.replace(char::is_control, " ");
+    let (mut title, mut detail) = (None, None);
+    if is(b"application/problem+json") {
+        let document: Option<serde_json::Value> = serde_json::from_slice(&content).ok();
+        let member = |name: &str| Some(line(document.as_ref()?.get(name)?.as_str()?));
+        (title, detail) = (member("title"), member("detail"));
+    } else if is(b"text/plain") {
+        let text = String::from_utf8_lossy(&content);
+        let first = text.lines().next().unwrap_or_default().trim();
+        detail = Some(line(first)).filter(|line| (1..=LINE_LIMIT).contains(&line.len()));
+    }
     Refusal {
-        status,
-        title: member("title"),
-        detail: member("detail"),
+        status: head.status,
+        title,
+        detail,
     }
 }
 

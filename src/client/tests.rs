@@ -389,6 +389,9 @@ async fn refusal_is_told_with_its_problem_document() {
         refused_with(|_| "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello".to_owned())
             .await;
     assert_eq!(refusal, "the server refused: 404 Not Found");
+    let text = "Content-Type: text/plain\r\nContent-Length: 15\r\n\r\nUse wss://.\nyes";
+    let refusal = refused_with(|_| format!("HTTP/1.1 400 Bad Request\r\n{text}")).await;
+    assert_eq!(refusal, "the server refused: 400 Bad Request: Use wss://.");
 }
 
 #[tokio::test]

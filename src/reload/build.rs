@@ -1,5 +1,6 @@
 //! A configuration and everything that it names → a snapshot, whole or not at all.
 
+use super::look;
 use crate::{
     admin,
     backend::{Backend, BackendSettings},
@@ -15,10 +16,8 @@ use crate::{
     policy::route::RouteTable,
     tls::{MaterialError, trust::Trust},
 };
-use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -253,11 +252,8 @@ fn load_keys(settings: &Settings, source: &Source, problems: &mut Vec<Diagnostic
 
 fn digests(paths: &[PathBuf]) -> Digests {
     let digest = |path: &PathBuf| {
-        let content = fs::read(path).ok().map(zeroize::Zeroizing::new);
-        (
-            path.clone(),
-            content.map(|content| Sha256::digest(&content).into()),
-        )
+        let digest = look::digest(path).ok();
+        (path.clone(), digest.map(|(_, digest)| digest))
     };
     paths.iter().map(digest).collect()
 }

@@ -76,7 +76,11 @@ impl Observer {
             return *look;
         }
         let fresh = stamp.is_fresh(SystemTime::now());
-        let look = digest(path).unwrap_or_else(|error| of_error(&error));
+        let look = match digest(path) {
+            Ok((0, _)) => Look::Empty,
+            Ok((_, digest)) => Look::Content(digest),
+            Err(error) => of_error(&error),
+        };
         if look.is_whole() && !fresh {
             self.remembered.insert(path.to_owned(), (stamp, look));
         } else {
@@ -105,24 +109,23 @@ impl Stamp {
     }
 }
 
+/// How many octets a file has, and the SHA-256 of them.
+///
 /// Reads piece by piece: keys are never whole in memory here, and the piece is wiped.
-fn digest(path: &Path) -> io::Result<Look> {
+pub(super) fn digest(path: &Path) -> io::Result<(u64, [u8; 32])> {
     let mut file = File::open(path)?;
     let mut piece = Zeroizing::new([0; 16 * 1024]);
     let mut digest = Sha256::new();
-    let mut empty = true;
+    let mut octets = 0;
     loop {
         let length = file.read(piece.as_mut())?;
         let Some(read @ [_, ..]) = piece.get(..length) else {
             break;
         };
         digest.update(read);
-        empty = false;
+        octets += read.len() as u64;
     }
-    if empty {
-        return Ok(Look::Empty);
-    }
-    Ok(Look::Content(digest.finalize().into()))
+    Ok((octets, digest.finalize().into()))
 }
 
 fn of_error(error: &io::Error) -> Look {

@@ -37,7 +37,7 @@ impl Credential {
     ///
     /// `now` is in seconds since 1970. Refused: unreadable or empty files, a key that others may
     /// read (unless `allow_readable_keys`, then a warning), a key of another certificate, a chain
-    /// out of order, a leaf outside its validity period.
+    /// out of order, a leaf outside its validity period. Warned of: a leaf that is not for servers.
     pub fn load(
         pair: &CertificateFiles,
         provider: &CryptoProvider,
@@ -62,13 +62,14 @@ impl Credential {
                 "install the key that the certificate was issued for; if a renewal is being written, the next look will find both",
             )
         })?;
-        Self::describe(pair, certified, now)
+        Self::describe(pair, certified, now, warnings)
     }
 
     fn describe(
         pair: &CertificateFiles,
         certified: CertifiedKey,
         now: i64,
+        warnings: &mut Vec<MaterialError>,
     ) -> Result<Self, MaterialError> {
         let parsed = parse_chain(&pair.chain, &certified.cert)?;
         check_order(&pair.chain, &parsed)?;
@@ -76,6 +77,7 @@ impl Credential {
             return Err(files::no_certificate(&pair.chain));
         };
         check_validity(&pair.chain, leaf, now)?;
+        warnings.extend(purpose_problem(&pair.chain, leaf));
         let (names, uri) = names_of(leaf);
         Ok(Self {
             names,
@@ -155,7 +157,7 @@ fn read_key(
     allow_readable: bool,
     warnings: &mut Vec<MaterialError>,
 ) -> Result<PrivateKeyDer<'static>, MaterialError> {
-    if let Err(mut problem) = files::owner_only(path) {
+    if let Some(mut problem) = files::readable_by_others(path)? {
         problem
             .hint
             .push_str(", or set tls.allow_readable_keys = true");
@@ -231,6 +233,17 @@ fn check_validity(path: &Path, leaf: &X509Certificate<'_>, now: i64) -> Result<(
         problem,
         "renew the certificate, or check this machine's clock",
     ))
+}
+
+/// RFC 5280 section 4.2.1.12: without the extension every purpose is allowed.
+fn purpose_problem(path: &Path, leaf: &X509Certificate<'_>) -> Option<MaterialError> {
+    let purposes = leaf.extended_key_usage().ok()??.value;
+    if purposes.server_auth || purposes.any {
+        return None;
+    }
+    let message = "the certificate is not made for servers, so that clients will refuse it";
+    let hint = "name one with the extended key usage serverAuth; is it a client's?";
+    Some(MaterialError::new(path, message, hint))
 }
 
 fn day(time: ASN1Time) -> String {

@@ -3,7 +3,7 @@
 use super::MaterialError;
 use rustls::pki_types::{
     CertificateDer, CertificateRevocationListDer,
-    pem::{PemObject, SectionKind},
+    pem::{self, PemObject, SectionKind},
 };
 use std::{fs, io::Read, os::unix::fs::MetadataExt, path::Path};
 use zeroize::Zeroizing;
@@ -42,9 +42,21 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Materia
         Ok(list) => Ok(list),
         Err(error) => Err(MaterialError::new(
             path,
-            format!("the file is not whole PEM: {error}"),
+            format!("the file is not whole PEM: {}", pem_problem(&error)),
             "expected blocks BEGIN CERTIFICATE to END CERTIFICATE; if it is being written, the next look will find it whole",
         )),
+    }
+}
+
+/// What is wrong with a PEM file, without the octets that the library shows: they may be a key's.
+pub fn pem_problem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a block does not end".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "a line BEGIN is not well-formed".to_owned(),
+        pem::Error::Base64Decode(_) => "a block is not base64".to_owned(),
+        pem::Error::NoItemsFound => "there is none in it".to_owned(),
+        pem::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -77,18 +89,23 @@ pub fn revocation_lists(
 
 /// Refuses a file that group or others may read.
 pub fn owner_only(path: &Path) -> Result<(), MaterialError> {
+    readable_by_others(path)?.map_or(Ok(()), Err)
+}
+
+/// That group or others may read a file, if they may.
+pub fn readable_by_others(path: &Path) -> Result<Option<MaterialError>, MaterialError> {
     let mode = fs::metadata(path)
         .map_err(|error| unreadable(path, &error))?
         .mode()
         & 0o777;
     if mode.trailing_zeros() >= 6 {
-        return Ok(());
+        return Ok(None);
     }
-    Err(MaterialError::new(
+    Ok(Some(MaterialError::new(
         path,
         format!("a secret that others may read (mode {mode:04o})"),
         format!("run `chmod 600 {}`", path.display()),
-    ))
+    )))
 }
 
 /// The file holds no certificate at all.
@@ -103,7 +120,7 @@ pub fn no_certificate(path: &Path) -> MaterialError {
 fn unreadable(path: &Path, error: &std::io::Error) -> MaterialError {
     let hint = match error.kind() {
         std::io::ErrorKind::NotFound => {
-            "paths are relative to the configuration's folder; `tidegate certs init` makes a set for development"
+            "check the path: one in a configuration is relative to its folder; `tidegate certs init` makes a set for development"
         }
         std::io::ErrorKind::PermissionDenied => "let the user that runs tidegate read it",
         _ => "check the file and its folder",
@@ -120,5 +137,18 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
         let error = revocation_lists(&file, 10).unwrap_err();
         assert_eq!(error.hint, "expected at most 10");
+    }
+
+    #[test]
+    fn a_file_that_is_cut_off_is_told_in_words() {
+        let cut = "-----BEGIN CERTIFICATE-----\nMIIB\n";
+        let text = std::env::temp_dir().join(format!("tidegate-cut-{}", std::process::id()));
+        fs::write(&text, cut).unwrap();
+        let error = certificates(&text).unwrap_err();
+        fs::remove_file(&text).unwrap();
+        assert_eq!(
+            error.message,
+            "the file is not whole PEM: a block does not end"
+        );
     }
 }

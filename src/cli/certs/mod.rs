@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use rcgen::RevocationReason;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -99,7 +99,7 @@ pub struct IssueArguments {
 
 /// The arguments of `tidegate certs revoke`.
 #[derive(Args, Clone, Debug)]
-#[group(id = "what", required = true, multiple = true, args = ["cert", "serial", "refresh"])]
+#[command(group = ArgGroup::new("what").required(true).multiple(true).args(["cert", "serial", "refresh"]))]
 pub struct RevokeArguments {
     /// Certificate to revoke [may be repeated]
     #[arg(long, value_name = "FILE")]
@@ -199,6 +199,17 @@ pub enum CertsError {
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
+}
+
+impl CertsError {
+    /// The exit code of the process.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Write { .. } | Self::Sign(_) | Self::Output(_) => 1,
+            Self::Keyring(error) => error.code(),
+            Self::Exists { .. } | Self::Read { .. } | Self::Content { .. } | Self::Argument(_) => 2,
+        }
+    }
 }
 
 /// Runs a command; what a person or a machine reads goes to `output`.

@@ -332,6 +332,16 @@ fn broken_list_is_not_overwritten() {
 }
 
 #[test]
+fn revoke_wants_to_know_what() {
+    for arguments in ["", "--days 5", "--dir certs", "--reason superseded"] {
+        let words = ["certs", "revoke"]
+            .into_iter()
+            .chain(arguments.split_terminator(' '));
+        assert!(Program::try_parse_from(words).is_err(), "{arguments}");
+    }
+}
+
+#[test]
 fn serial_that_is_none_is_refused() {
     let folder = Folder::new();
     folder.run("init --dir CA").unwrap();

@@ -20,7 +20,7 @@ pub struct SealingArguments {
     /// Id of the key, for hmac-sha-256
     #[arg(long, value_name = "KID", requires = "integrity")]
     pub kid: Option<Kid>,
-    /// File with the key's secret in base64url, as `tidegate keys generate --show` prints it
+    /// File with the key's secret and nothing else, in base64url, as `tidegate keys generate --show` prints it
     #[arg(long, value_name = "FILE", requires = "kid", conflicts_with = "public")]
     pub key_file: Option<PathBuf>,
     /// The key's public part, as `tidegate keys public` prints it
@@ -80,8 +80,14 @@ impl SealingArguments {
             (Some(file), None) => {
                 files::owner_only(file)?;
                 let octets = files::read(file)?;
-                let text = str::from_utf8(&octets).unwrap_or_default();
-                let secret = Secret::from_text(text.trim()).map_err(|error| {
+                let text = str::from_utf8(&octets).unwrap_or_default().trim();
+                if text.contains(char::is_whitespace) {
+                    return Err(refused(&format!(
+                        "{}: the file holds more than a secret; put into it the one word behind `secret`, as `tidegate keys generate --show` prints it",
+                        file.display()
+                    )));
+                }
+                let secret = Secret::from_text(text).map_err(|error| {
                     ConnectError::Argument(format!("{}: {error}", file.display()))
                 })?;
                 Ok(Credential::Secret(kid.clone(), secret))
@@ -203,8 +209,12 @@ mod tests {
         assert_eq!(with(&format!("{KEY}\n"), 0o600), Ok(()));
         let shared = with(KEY, 0o644).unwrap_err();
         let broken = with(&format!("{KEY}="), 0o600).unwrap_err();
+        let keyring = with(&format!("kid = \"edge\"\nsecret = \"{KEY}\"\n"), 0o600);
+        let keyring = keyring.unwrap_err();
         fs::remove_file(&path).unwrap();
         assert!(shared.contains("chmod 600"), "{shared}");
+        let told = keyring.contains("the one word behind `secret`");
+        assert!(told && !keyring.contains(KEY), "{keyring}");
         assert!(
             broken.contains("base64url") && !broken.contains(KEY),
             "{broken}"

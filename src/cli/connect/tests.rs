@@ -91,6 +91,34 @@ async fn lines_go_out_and_messages_come_in_until_the_input_ends() {
     assert_eq!(seen, [text, text, text, text, OpCode::Close]);
 }
 
+/// As many servers are: one that has seen a Close sends nothing more.
+#[tokio::test]
+async fn answers_to_the_last_lines_are_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let mut output = Vec::new();
+    let talking = async {
+        let connection = Client::builder(url).connect().await.unwrap();
+        converse(connection, Cursor::new(b"hello\n"), PLAIN, &mut output).await
+    };
+    let slow = async {
+        let mut socket = upgraded(&listener).await;
+        socket.set_auto_close(false);
+        socket.read_frame().await.unwrap();
+        let patience = std::time::Duration::from_millis(100);
+        let early = tokio::time::timeout(patience, socket.read_frame()).await;
+        assert!(early.is_err(), "it closed before the answer could come");
+        let answer = Payload::Borrowed(b"answer");
+        socket.write_frame(Frame::text(answer)).await.unwrap();
+        let close = socket.read_frame().await.unwrap();
+        assert_eq!(close.opcode, OpCode::Close);
+        socket.write_frame(Frame::close(1000, b"")).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(talking, slow);
+    assert!(result.unwrap().is_normal());
+    assert_eq!(output, b"answer\n");
+}
+
 #[tokio::test]
 async fn abnormal_close_code_is_told() {
     let (result, ..) = talked(b"", PLAIN, 1008).await;

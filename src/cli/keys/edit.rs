@@ -89,7 +89,8 @@ fn announce(
     if !place.configured {
         writeln!(
             output,
-            "next: write keyring = \"{file}\" in [integrity] of the configuration"
+            "next: write keyring = \"{}\" in [integrity] of the configuration",
+            place.named().display()
         )?;
     }
     remind(place, output)

@@ -18,6 +18,8 @@ const DEFAULT_KEYRING: &str = "certs/keyring.toml";
 pub(super) struct Place {
     /// The keyring's file.
     pub(super) keyring: PathBuf,
+    /// The configuration's folder, to which paths in it are relative.
+    folder: PathBuf,
     /// The admin listener.
     pub(super) admin: Option<SocketAddr>,
     /// Whether the configuration names the keyring.
@@ -47,9 +49,20 @@ impl Place {
         Ok(Self {
             admin: admin.filter(|_| configured).map(|admin| admin.address),
             keyring: path,
+            folder: folder_of(file).to_owned(),
             configured,
             watched,
         })
+    }
+
+    /// The keyring, once it is there, as the configuration has to name it.
+    pub(super) fn named(&self) -> PathBuf {
+        let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let keyring = whole(&self.keyring);
+        match keyring.strip_prefix(whole(&self.folder)) {
+            Ok(relative) => relative.to_owned(),
+            Err(_) => keyring,
+        }
     }
 }
 

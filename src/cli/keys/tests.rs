@@ -258,10 +258,10 @@ fn the_configuration_names_the_keyring() {
     fs::write(&config, &text).unwrap();
     let config = format!("--config={}", config.display());
     let output = output_of(["generate", "one", config.as_str()].into_iter()).unwrap();
-    assert!(
-        output.contains("certs/keyring.toml") && output.contains("next:"),
-        "{output}"
-    );
+    let next = "next: write keyring = \"certs/keyring.toml\" in [integrity]";
+    assert!(output.contains(next), "{output}");
+    let beside = folder.run(&format!("generate beside {config}")).unwrap();
+    assert!(beside.contains("keyring = \"keyring.toml\""), "{beside}");
     let named = text.replace("[integrity]", "[integrity]\nkeyring = \"keyring.toml\"");
     fs::write(folder.0.join("proxy.toml"), &named).unwrap();
     let output = output_of(["generate", "two", config.as_str()].into_iter()).unwrap();

@@ -96,6 +96,36 @@ impl Server {
     }
 }
 
+/// What a client is told where the server speaks the other of TLS and plain HTTP.
+#[tokio::test]
+async fn scheme_that_the_server_does_not_speak_is_told() {
+    let server = server().await;
+    let plain = Client::builder(server.url.replace("wss:", "ws:"))
+        .address(server.listener.local_addr().unwrap());
+    let (refused, ()) = tokio::join!(plain.connect(), server.serve(false, &[]));
+    let refused = refused.err().unwrap().to_string();
+    assert!(
+        refused.contains("not HTTP") && refused.contains("wss://"),
+        "{refused}"
+    );
+    for (answer, part) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS"),
+        ("", "in the midst of TLS"),
+    ] {
+        let answering = async {
+            let mut tcp = server.listener.accept().await.unwrap().0;
+            let _ = tcp.read_u8().await.unwrap();
+            tcp.write_all(answer.as_bytes()).await.unwrap();
+            tcp.shutdown().await.unwrap();
+            // Closing with octets unread would be a reset.
+            let _ = tcp.read_to_end(&mut Vec::new()).await;
+        };
+        let (refused, ()) = tokio::join!(server.client().connect(), answering);
+        let refused = refused.err().unwrap().to_string();
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn client_with_a_certificate_talks_and_closes() {
     let server = server().await;
