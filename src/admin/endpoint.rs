@@ -125,10 +125,7 @@ async fn reload(text: Option<&str>, operations: &dyn Operations) -> Result<Answe
 
 fn close(which: &Selection, operations: &dyn Operations) -> Result<Answer, Refusal> {
     match operations.close(which) {
-        0 => Err(Refusal::new(
-            StatusCode::NOT_FOUND,
-            "no such connection is open",
-        )),
+        0 => Err(absent("no such connection is open")),
         closed => Ok(document(StatusCode::OK, &json!({ "closed": closed }))),
     }
 }
@@ -163,12 +160,12 @@ impl Endpoint {
             "/drain" => Self::Drain,
             other => match other.strip_prefix("/connections/") {
                 Some(id) if is_id(id) => Self::Connection(id.to_owned()),
-                _ => {
-                    return Err(Refusal::new(
-                        StatusCode::NOT_FOUND,
-                        "there is nothing at this path",
+                Some(_) => {
+                    return Err(absent(
+                        "that is no id of a connection; `tidegate connections` and GET /connections list them",
                     ));
                 }
+                None => return Err(absent("there is nothing at this path")),
             },
         };
         Ok(known)
@@ -217,6 +214,10 @@ fn plain(text: &'static str) -> Answer {
 fn not_ready() -> Refusal {
     let detail = "there is no configuration in use yet, or the proxy drains";
     Refusal::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+fn absent(detail: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, detail)
 }
 
 fn bad(detail: impl Into<String>) -> Refusal {

@@ -260,6 +260,8 @@ pub struct Touched {
 /// Why a configuration was refused.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
+    /// `error`, or `warning` for what alone would not have been refused.
+    pub severity: &'static str,
     /// `file:line:column`, as far as it is known.
     pub place: Option<String>,
     /// What is wrong.

@@ -58,6 +58,7 @@ impl Operations for Fake {
         self.note(format!("reload {preview}"));
         Box::pin(ready(if preview {
             ReloadAnswer::Refused(vec![Problem {
+                severity: "error",
                 place: Some("proxy.toml:3:1".to_owned()),
                 message: "unknown key".to_owned(),
                 hint: None,

@@ -7,6 +7,7 @@ use crate::{
         DrainState, ListenerStatus, Operations, PageRequest, Problem, ReloadAnswer, ReloadReport,
         RouteStatus, Selection, ServerStatus, Status,
     },
+    config::{Diagnostic, Severity},
     connection::{Shared, snapshot::Route},
     ending::Ending,
     lifecycle::connections::{ConnectionId, Entry},
@@ -124,6 +125,7 @@ impl Operations for AppOperations {
             match self.handle.reload(preview).await {
                 Some(outcome) => answer(outcome, preview, generation),
                 None => ReloadAnswer::Refused(vec![Problem {
+                    severity: Severity::Error.label(),
                     place: None,
                     message: "the proxy is ending".to_owned(),
                     hint: None,
@@ -308,12 +310,13 @@ fn change(difference: Difference) -> Change {
     }
 }
 
-fn problem(diagnostic: crate::config::Diagnostic) -> Problem {
+fn problem(diagnostic: Diagnostic) -> Problem {
     let place = match (diagnostic.line, diagnostic.column) {
         (Some(line), Some(column)) => format!("{}:{line}:{column}", diagnostic.file),
         _ => diagnostic.file,
     };
     Problem {
+        severity: diagnostic.severity.label(),
         place: Some(place),
         message: diagnostic.message,
         hint: diagnostic.hint,

@@ -3,13 +3,15 @@
 mod client;
 mod show;
 
-use client::{Answer, Client};
+use super::is_enough;
+use crate::config::NoAdminAddress;
+use client::Client;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// Connections that are asked for at once.
@@ -94,9 +96,9 @@ pub enum Outcome {
 #[allow(missing_docs, reason = "each message says what its variant is")]
 pub enum AdminError {
     #[error(
-        "no admin address is known; name one with --admin ADDRESS, or set admin.address in the configuration"
+        "no admin address is known: {0}; name the running proxy's configuration with --config FILE, or its admin listener with --admin ADDRESS"
     )]
-    NoAddress,
+    NoAddress(#[from] NoAdminAddress),
     #[error("{text:?} is no address of an admin listener ({error}); write it as 127.0.0.1:9090")]
     Address { text: String, error: io::Error },
     #[error("no tidegate answers on {address}: {reason}; is it running with an [admin] table?")]
@@ -105,6 +107,10 @@ pub enum AdminError {
         "the answer of {address} broke off ({reason}); is it the admin listener of a tidegate?"
     )]
     Broken { address: SocketAddr, reason: String },
+    #[error(
+        "{address} is not the admin listener of a tidegate: it answered {answer}; name that listener with --admin ADDRESS"
+    )]
+    Foreign { address: SocketAddr, answer: String },
     #[error("the tidegate on {address} refused: {detail} ({status})")]
     Refused {
         address: SocketAddr,
@@ -129,6 +135,16 @@ impl Outcome {
     }
 }
 
+impl AdminError {
+    /// The exit code of the process.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::NoAddress(_) | Self::Address { .. } | Self::Token { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
 impl AdminCommand {
     const fn args(&self) -> &AdminArgs {
         match self {
@@ -140,48 +156,58 @@ impl AdminCommand {
     }
 }
 
-/// Asks the proxy and prints its answer to `out`. `configured` is `admin.address` of the
-/// configuration, for where `--admin` is not given.
+/// Asks the proxy and prints its answer to `out`, or to `errors` the problems of a refused reload.
+/// `configured` is `admin.address` of the configuration, for where `--admin` is not given.
 pub async fn run(
     command: &AdminCommand,
-    configured: Option<SocketAddr>,
+    configured: Result<SocketAddr, NoAdminAddress>,
     out: &mut (dyn Write + Send),
+    errors: &mut (dyn Write + Send),
 ) -> Result<Outcome, AdminError> {
     let args = command.args();
-    let client = Client::new(args, configured).await?;
+    let address = match &args.admin {
+        Some(named) => named.clone(),
+        None => configured?.to_string(),
+    };
+    let client = Client::new(&address, args.token_file.as_deref()).await?;
     let (outcome, answer) = ask(command, &client).await?;
-    let printed = if args.json {
-        writeln!(out, "{answer:#}")
-    } else {
-        show::answer(command, &answer, out)
+    let printed = match outcome {
+        _ if args.json => writeln!(out, "{answer:#}"),
+        Outcome::Done => show::answer(command, &answer, out),
+        Outcome::Refused => show::problems(&answer, errors),
     };
     match printed.and_then(|()| out.flush()) {
-        // Whoever read has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(outcome),
+        Err(error) if is_enough(&error) => Ok(outcome),
         printed => Ok(printed.map(|()| outcome)?),
     }
 }
 
-/// The proxy's metrics, in the text that Prometheus reads. `configured` as in [`run`].
+/// The metrics of the proxy whose admin listener is at `address`, in the text that Prometheus reads.
 pub(super) async fn metrics(
-    args: &AdminArgs,
-    configured: Option<SocketAddr>,
+    address: &str,
+    token_file: Option<&Path>,
 ) -> Result<String, AdminError> {
-    Client::new(args, configured).await?.text("/metrics").await
+    Client::new(address, token_file)
+        .await?
+        .text("/metrics")
+        .await
 }
 
 async fn ask(command: &AdminCommand, client: &Client) -> Result<(Outcome, Value), AdminError> {
-    let answer = match command {
-        AdminCommand::Status(_) => client.call(Method::GET, "/status").await?,
+    let (answer, member) = match command {
+        AdminCommand::Status(_) => (client.call(Method::GET, "/status").await?, "state"),
         AdminCommand::Connections(args) => {
             let all = connections(client, args.limit.unwrap_or(usize::MAX)).await?;
             return Ok((Outcome::Done, all));
         }
         AdminCommand::Reload(args) => return reload(client, args.preview).await,
-        AdminCommand::Drain(_) => client.call(Method::POST, "/drain").await?,
-        AdminCommand::Close(args) => client.call(Method::DELETE, &close_path(args)).await?,
+        AdminCommand::Drain(_) => (client.call(Method::POST, "/drain").await?, "state"),
+        AdminCommand::Close(args) => {
+            let path = close_path(args);
+            (client.call(Method::DELETE, &path).await?, "closed")
+        }
     };
-    Ok((Outcome::Done, client.good(answer)?))
+    Ok((Outcome::Done, client.good(answer, member)?))
 }
 
 async fn reload(client: &Client, preview: bool) -> Result<(Outcome, Value), AdminError> {
@@ -191,10 +217,11 @@ async fn reload(client: &Client, preview: bool) -> Result<(Outcome, Value), Admi
         "/reload"
     };
     let answer = client.call(Method::POST, path).await?;
-    if answer.status == StatusCode::UNPROCESSABLE_ENTITY {
+    let refused = answer.status == StatusCode::UNPROCESSABLE_ENTITY;
+    if refused && answer.document.get("problems").is_some() {
         return Ok((Outcome::Refused, answer.document));
     }
-    Ok((Outcome::Done, client.good(answer)?))
+    Ok((Outcome::Done, client.good(answer, "result")?))
 }
 
 /// All pages as one, up to `limit` connections.
@@ -204,7 +231,8 @@ async fn connections(client: &Client, limit: usize) -> Result<Value, AdminError>
     loop {
         let wanted = PAGE.min(limit.saturating_sub(rows.len())).max(1);
         let path = format!("/connections?limit={wanted}{after}");
-        let mut page = client.good(client.call(Method::GET, &path).await?)?;
+        let answer = client.call(Method::GET, &path).await?;
+        let mut page = client.good(answer, "connections")?;
         if let Some(Value::Array(more)) = page.get_mut("connections").map(Value::take) {
             rows.extend(more);
         }
@@ -238,21 +266,6 @@ fn encoded(text: &str) -> String {
         other => format!("%{other:02X}"),
     };
     text.bytes().map(encode).collect()
-}
-
-impl Client {
-    /// The document of a good answer.
-    fn good(&self, answer: Answer) -> Result<Value, AdminError> {
-        if answer.status.is_success() {
-            return Ok(answer.document);
-        }
-        let detail = answer.document.get("detail").and_then(Value::as_str);
-        Err(AdminError::Refused {
-            address: self.address,
-            status: answer.status,
-            detail: show::safe(detail.unwrap_or("it gave no reason")),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -135,10 +135,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run_certs(command: &certs::CertsCommand) -> ExitCode {
+    use certs::CertsError;
     match certs::run(command, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ certs::CertsError::Argument(_)) => fail(&error, 2),
-        Err(error) => fail(&error, 1),
+        Err(CertsError::Output(error)) if is_enough(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, error.code()),
     }
 }
 
@@ -146,10 +147,7 @@ fn run_keys(arguments: &keys::KeysArguments) -> ExitCode {
     use keys::KeysError;
     match keys::run(arguments, &mut io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read has seen enough.
-        Err(KeysError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            ExitCode::SUCCESS
-        }
+        Err(KeysError::Output(error)) if is_enough(&error) => ExitCode::SUCCESS,
         Err(error) => fail(&error, error.code()),
     }
 }
@@ -159,6 +157,7 @@ fn run_explain(args: &explain::ExplainArgs) -> ExitCode {
     match explain::run(args, &mut io::stdout().lock()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(ExplainError::Output(error)) if is_enough(&error) => ExitCode::SUCCESS,
         Err(error @ (ExplainError::Output(_) | ExplainError::Internal(_))) => fail(&error, 1),
         Err(error) => fail(&error, 2),
     }
@@ -170,6 +169,7 @@ fn run_connect(arguments: &connect::ConnectArguments) -> ExitCode {
     match connect::run(arguments, &mut io::stdout(), &mut io::stderr()) {
         Ok(ending) if ending.is_normal() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
+        Err(ConnectError::Local(error)) if is_enough(&error) => ExitCode::SUCCESS,
         Err(error) => {
             let usage = matches!(
                 error,
@@ -182,19 +182,18 @@ fn run_connect(arguments: &connect::ConnectArguments) -> ExitCode {
 }
 
 fn ask(config: &Path, command: &AdminCommand) -> ExitCode {
-    let result = run::block_on(async {
-        admin::run(
-            command,
-            crate::config::admin_address(config),
-            &mut io::stdout(),
-        )
-        .await
-    });
-    match result {
+    let configured = crate::config::admin_address(config);
+    let (out, errors) = (&mut io::stdout(), &mut io::stderr());
+    match run::block_on(admin::run(command, configured, out, errors)) {
         Ok(Ok(outcome)) => ExitCode::from(Outcome::code(outcome)),
-        Ok(Err(error)) => fail(&error, 1),
+        Ok(Err(error)) => fail(&error, error.code()),
         Err(error) => fail(&error, 1),
     }
+}
+
+/// Whether writing failed because whoever read has seen enough, as `head` does.
+pub(crate) fn is_enough(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// Tells why the command failed.

@@ -1,6 +1,6 @@
 //! `tidegate run` and `tidegate check`.
 
-use super::{LogArgs, fail};
+use super::{LogArgs, fail, is_enough};
 use crate::{
     app::{App, Control, StartError},
     config::Diagnostic,
@@ -56,9 +56,9 @@ pub fn check(config: &Path, json: bool) -> ExitCode {
         print_text(config, &problems, refused)
     };
     match (printed, refused) {
-        (Err(error), _) => fail(&error, 1),
-        (Ok(()), true) => ExitCode::from(2),
-        (Ok(()), false) => ExitCode::SUCCESS,
+        (Err(error), _) if !is_enough(&error) => fail(&error, 1),
+        (_, true) => ExitCode::from(2),
+        (_, false) => ExitCode::SUCCESS,
     }
 }
 
@@ -69,9 +69,7 @@ fn print_json(problems: &[Diagnostic]) -> io::Result<()> {
 }
 
 fn print_text(config: &Path, problems: &[Diagnostic], refused: bool) -> io::Result<()> {
-    for problem in problems {
-        writeln!(io::stderr(), "{problem}\n")?;
-    }
+    tell(problems);
     if refused {
         return Ok(());
     }
@@ -79,11 +77,15 @@ fn print_text(config: &Path, problems: &[Diagnostic], refused: bool) -> io::Resu
 }
 
 pub(super) fn refuse(problems: &[Diagnostic]) -> ExitCode {
+    tell(problems);
+    ExitCode::from(2)
+}
+
+fn tell(problems: &[Diagnostic]) {
     for problem in problems {
         // A closed stderr leaves the exit code to tell.
         let _ = writeln!(io::stderr(), "{problem}\n");
     }
-    ExitCode::from(2)
 }
 
 /// Runs a future on a current-thread runtime of its own.

@@ -8,6 +8,7 @@
 //! Of the files that a configuration names, only the keyring is read here; whoever reads the others reports what it finds
 //! through [`Source`], so that those problems show the configuration's line too.
 
+mod admin_address;
 mod checks;
 mod diagnostic;
 mod findings;
@@ -21,6 +22,7 @@ mod units;
 mod values;
 
 pub use self::{
+    admin_address::{NoAdminAddress, admin_address},
     diagnostic::{Diagnostic, Severity},
     keyring::{load_keyring, parse_keyring},
     source::Source,
@@ -39,11 +41,18 @@ use crate::{
     tls::TlsSettings,
 };
 use std::{
-    fmt, fs, io,
-    net::SocketAddr,
+    fmt, fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 use toml::de::DeTable;
+
+/// Octets of a configuration at most.
+const LONGEST: u64 = 64 << 20;
+/// How a file in PEM begins (RFC 7468 section 2).
+const PEM: &str = "-----BEGIN ";
+/// The hint where a file is no configuration.
+const ANOTHER: &str = "give the path of a configuration with --config";
 
 /// A configuration whose every value is valid, and whose values fit together.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,9 +95,11 @@ pub struct Problems(pub Vec<Diagnostic>);
 /// Reads a configuration's file. Paths in it are relative to the file's folder.
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
     let name = path.display().to_string();
-    let content = fs::read(path).map_err(|error| unreadable(&name, &error))?;
+    let content = read(path).map_err(|error| unreadable(&name, &error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     match String::from_utf8(content) {
+        // What stands in a key's file must not be shown, as a problem of each line would.
+        Ok(text) if text.starts_with(PEM) => Err(no_configuration(&name)),
         Ok(text) => parse(&name, &text, folder),
         Err(error) => Err(not_utf8(&name, error.as_bytes(), &error.utf8_error())),
     }
@@ -121,14 +132,15 @@ pub fn parse(name: &str, text: &str, directory: &Path) -> Result<Loaded, Problem
     }
 }
 
-/// The admin listener's address of a configuration that may be wrong in other places: whoever asks
-/// a running proxy to read it anew should hear what is wrong from the proxy.
-pub fn admin_address(path: &Path) -> Option<SocketAddr> {
-    let text = fs::read_to_string(path).ok()?;
-    let (table, syntax) = DeTable::parse_recoverable(&text);
-    let reading = Reading::new(Path::new(""), syntax.is_empty());
-    let draft = Draft::read(Table::root(table.get_ref(), &reading));
-    Some(draft.admin?.address?.value)
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(LONGEST + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > LONGEST {
+        let message = format!("it has more than {LONGEST} octets");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(content)
 }
 
 /// Adds the syntax errors, and takes away what only follows from them: what else was found on
@@ -148,12 +160,19 @@ fn report_syntax(syntax: &[toml::de::Error], text: &Text, problems: &mut Vec<Dia
 
 fn unreadable(name: &str, error: &io::Error) -> Problems {
     let hint = match error.kind() {
-        io::ErrorKind::NotFound => "give the path of a configuration with --config",
+        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge => {
+            ANOTHER
+        }
         io::ErrorKind::PermissionDenied => "allow the user that runs tidegate to read it",
         _ => "",
     };
     let problem = Diagnostic::error(name, format!("cannot read the configuration: {error}"));
     Problems(vec![problem.hint(hint)])
+}
+
+fn no_configuration(name: &str) -> Problems {
+    let message = "this is a certificate or key in PEM, and no configuration";
+    Problems(vec![Diagnostic::error(name, message).hint(ANOTHER)])
 }
 
 fn not_utf8(name: &str, content: &[u8], error: &std::str::Utf8Error) -> Problems {

@@ -186,16 +186,24 @@ impl<'a> Table<'a> {
 
     /// The tables under names that the operator chose, in the order of the file.
     pub(super) fn named_tables(&mut self, key: &'static str) -> Vec<(String, Table<'a>)> {
-        let parent = self.table(key);
+        let path = self.path_of(key);
+        let nameless = format!("[{path}.NAME]");
+        let Some(value) = self.find(key) else {
+            return Vec::new();
+        };
+        let parent = self.table_of(value, nameless.clone());
         let entries = parent.entries.into_iter().flat_map(DeTable::iter);
-        let mut tables: Vec<_> = entries
-            .map(|(name, value)| {
-                let name = name.get_ref().clone().into_owned();
-                let title = format!("[{}]", parent.path_of(&name));
-                let table = self.table_of(value, title);
-                (name, table)
-            })
-            .collect();
+        let tables = entries.map(|(name, value)| {
+            let name = name.get_ref().clone().into_owned();
+            let title = match value.get_ref() {
+                DeValue::Table(_) => format!("[{path}.{name}]"),
+                // A key where a name belongs: nobody chose it as one.
+                _ => nameless.clone(),
+            };
+            let table = self.table_of(value, title);
+            (name, table)
+        });
+        let mut tables: Vec<_> = tables.filter(|(_, table)| table.is_table()).collect();
         tables.sort_by_key(|(_, table)| table.place.as_ref().map(|range| range.start));
         tables
     }

@@ -118,7 +118,7 @@ async function refresh() {
 }
 
 function told(document) {
-  const problems = (document.problems ?? []).map((p) => [p.place, p.message, p.hint].filter(Boolean).join(" · "));
+  const problems = (document.problems ?? []).map((p) => [p.place, p.severity, p.message, p.hint].filter(Boolean).join(" · "));
   return [document.detail ?? document.title, ...problems].join("\n");
 }
 

@@ -1,6 +1,6 @@
 //! A call to the admin listener: one connection, one request.
 
-use super::{AdminArgs, AdminError};
+use super::{AdminError, show::safe};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -40,17 +40,10 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    pub(super) async fn new(
-        args: &AdminArgs,
-        configured: Option<SocketAddr>,
-    ) -> Result<Self, AdminError> {
-        let addresses = match (&args.admin, configured) {
-            (Some(text), _) => resolved(text).await?,
-            (None, Some(address)) => vec![reachable(address)],
-            (None, None) => return Err(AdminError::NoAddress),
-        };
-        let address = addresses.first().copied().ok_or(AdminError::NoAddress)?;
-        let authorization = args.token_file.as_deref().map(bearer).transpose()?;
+    /// A client of the admin listener at `address`, a name or an IP address with a port.
+    pub(super) async fn new(address: &str, token_file: Option<&Path>) -> Result<Self, AdminError> {
+        let (address, addresses) = resolved(address).await?;
+        let authorization = token_file.map(bearer).transpose()?;
         Ok(Self {
             addresses,
             address,
@@ -61,8 +54,29 @@ impl Client {
     /// Asks for JSON, or tells the listener to do something.
     pub(super) async fn call(&self, method: Method, path: &str) -> Result<Answer, AdminError> {
         let (status, body) = self.exchange(method, path).await?;
-        let document = serde_json::from_slice(&body).map_err(|error| self.broken(&error))?;
-        Ok(Answer { status, document })
+        match serde_json::from_slice(&body) {
+            Ok(document) => Ok(Answer { status, document }),
+            Err(_) => Err(self.foreign(status, "and no JSON")),
+        }
+    }
+
+    /// The document of a good answer, which has `member`.
+    pub(super) fn good(&self, answer: Answer, member: &str) -> Result<Value, AdminError> {
+        let Answer { status, document } = answer;
+        if status.is_success() {
+            return match document.get(member) {
+                Some(_) => Ok(document),
+                None => Err(self.foreign(status, &format!("and JSON without `{member}`"))),
+            };
+        }
+        match document.get("detail").and_then(Value::as_str) {
+            Some(detail) => Err(AdminError::Refused {
+                address: self.address,
+                status,
+                detail: safe(detail),
+            }),
+            None => Err(self.foreign(status, "and no reason")),
+        }
     }
 
     /// Asks for a text.
@@ -118,6 +132,14 @@ impl Client {
         }
     }
 
+    /// What answers is something else than a tidegate.
+    fn foreign(&self, status: StatusCode, content: &str) -> AdminError {
+        AdminError::Foreign {
+            address: self.address,
+            answer: format!("{status}, {content}"),
+        }
+    }
+
     fn broken(&self, error: &(dyn Error + 'static)) -> AdminError {
         AdminError::Broken {
             address: self.address,
@@ -142,18 +164,18 @@ async fn exchange(
     answer
 }
 
-/// The addresses that a name stands for, at least one.
-async fn resolved(text: &str) -> Result<Vec<SocketAddr>, AdminError> {
+/// The addresses that a name stands for, and the first of them.
+async fn resolved(text: &str) -> Result<(SocketAddr, Vec<SocketAddr>), AdminError> {
     let unusable = |error| AdminError::Address {
         text: text.to_owned(),
         error,
     };
     let addresses = lookup_host(text).await.map_err(unusable)?;
     let addresses = addresses.map(reachable).collect::<Vec<_>>();
-    if addresses.is_empty() {
-        return Err(unusable(io::Error::other("the name has no address")));
+    match addresses.first() {
+        Some(first) => Ok((*first, addresses)),
+        None => Err(unusable(io::Error::other("the name has no address"))),
     }
-    Ok(addresses)
 }
 
 /// An address to connect to, where `address` may be one to listen on.

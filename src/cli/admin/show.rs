@@ -27,7 +27,6 @@ pub(super) fn answer(
     match command {
         AdminCommand::Status(_) => status(answer, out),
         AdminCommand::Connections(_) => connections(answer, out),
-        AdminCommand::Reload(_) if answer.get("problems").is_some() => problems(answer, out),
         AdminCommand::Reload(_) => reload(answer, out),
         AdminCommand::Drain(_) => writeln!(out, "The proxy is draining."),
         AdminCommand::Close(_) => {
@@ -175,11 +174,15 @@ fn reload(report: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-fn problems(refusal: &Value, out: &mut dyn Write) -> io::Result<()> {
+/// Prints why a reload was refused.
+pub(super) fn problems(refusal: &Value, out: &mut dyn Write) -> io::Result<()> {
     for problem in items(refusal, "problems") {
         let part = |name| problem.get(name).and_then(Value::as_str).map(safe);
         if let Some(place) = part("place") {
             write!(out, "{place}: ")?;
+        }
+        if let Some(severity) = part("severity") {
+            write!(out, "{severity}: ")?;
         }
         writeln!(out, "{}", text(problem, "message"))?;
         if let Some(hint) = part("hint") {

@@ -42,6 +42,7 @@ impl Operations for Fake {
     fn reload(&self, preview: bool) -> Pin<Box<dyn Future<Output = ReloadAnswer> + Send + '_>> {
         Box::pin(ready(if preview {
             ReloadAnswer::Refused(vec![Problem {
+                severity: "error",
                 place: Some("proxy.toml:3:1".to_owned()),
                 message: "unknown key".to_owned(),
                 hint: Some("did you mean path?".to_owned()),
@@ -105,8 +106,16 @@ async fn printed(
     address: SocketAddr,
 ) -> (Result<Outcome, AdminError>, String) {
     let mut out = Vec::new();
-    let outcome = run(&command, Some(address), &mut out).await;
+    let outcome = run(&command, Ok(address), &mut out, &mut io::sink()).await;
     (outcome, String::from_utf8(out).unwrap())
+}
+
+/// Why there is no outcome where the configuration names `configured`.
+async fn failure(args: AdminArgs, configured: Result<SocketAddr, NoAdminAddress>) -> (u8, String) {
+    let command = AdminCommand::Status(args);
+    let outcome = run(&command, configured, &mut io::sink(), &mut io::sink()).await;
+    let error = outcome.unwrap_err();
+    (error.code(), error.to_string())
 }
 
 #[tokio::test]
@@ -169,17 +178,31 @@ async fn connections_are_read_page_by_page_to_the_end_or_the_limit() {
 }
 
 #[tokio::test]
-async fn a_refused_reload_prints_every_problem_and_exits_2() {
-    let args = ReloadArgs {
+async fn a_refused_reload_prints_every_problem_as_an_error_and_exits_2() {
+    let args = |json| ReloadArgs {
         preview: true,
-        ..ReloadArgs::default()
+        admin: AdminArgs {
+            json,
+            ..AdminArgs::default()
+        },
     };
-    let (outcome, text) = printed(AdminCommand::Reload(args), proxy().await).await;
-    assert_eq!(outcome.unwrap().code(), 2);
-    assert!(
-        text.starts_with("proxy.toml:3:1: unknown key\n  hint: did you mean path?\n"),
-        "{text}"
-    );
+    let address = proxy().await;
+    for json in [false, true] {
+        let (mut out, mut errors) = (Vec::new(), Vec::new());
+        let command = AdminCommand::Reload(args(json));
+        let outcome = run(&command, Ok(address), &mut out, &mut errors).await;
+        assert_eq!(outcome.unwrap().code(), 2);
+        let errors = String::from_utf8(errors).unwrap();
+        if json {
+            let answer: Value = serde_json::from_slice(&out).unwrap();
+            assert_eq!(answer["problems"][0]["message"], "unknown key");
+            assert_eq!(errors, "");
+        } else {
+            let expected = "proxy.toml:3:1: error: unknown key\n  hint: did you mean path?\n";
+            assert!(errors.starts_with(expected), "{errors}");
+            assert!(out.is_empty());
+        }
+    }
 }
 
 #[tokio::test]
@@ -218,18 +241,22 @@ async fn a_proxy_that_does_not_run_is_told_with_what_to_look_at() {
 
 #[tokio::test]
 async fn a_missing_or_unusable_address_says_how_to_give_one() {
-    let mut out = Vec::new();
-    let command = AdminCommand::Status(AdminArgs::default());
-    let error = run(&command, None, &mut out).await.unwrap_err().to_string();
-    assert!(error.contains("--admin ADDRESS"), "{error}");
+    let none = NoAdminAddress::NoTable(PathBuf::from("far/proxy.toml"));
+    let (code, error) = failure(AdminArgs::default(), Err(none)).await;
+    assert_eq!(code, 2);
+    for part in [
+        "far/proxy.toml has no [admin]",
+        "--config",
+        "--admin ADDRESS",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
     let args = AdminArgs {
         admin: Some("9090".to_owned()),
         ..AdminArgs::default()
     };
-    let error = run(&AdminCommand::Status(args), None, &mut out)
-        .await
-        .unwrap_err()
-        .to_string();
+    let (code, error) = failure(args, Ok(([127, 0, 0, 1], 1).into())).await;
+    assert_eq!(code, 2);
     assert!(
         error.contains("\"9090\"") && error.contains("127.0.0.1:9090"),
         "{error}"
@@ -243,30 +270,44 @@ async fn a_named_address_goes_before_the_configured_one() {
         admin: Some(format!("localhost:{}", address.port())),
         ..AdminArgs::default()
     };
-    let mut out = Vec::new();
-    let nowhere = Some(([127, 0, 0, 1], 1).into());
-    let outcome = run(&AdminCommand::Status(args), nowhere, &mut out).await;
-    assert_eq!(outcome.unwrap(), Outcome::Done);
+    let nowhere = Ok(([127, 0, 0, 1], 1).into());
+    let unknown = Err(NoAdminAddress::NoTable(PathBuf::new()));
+    for configured in [nowhere, unknown] {
+        let command = AdminCommand::Status(args.clone());
+        let outcome = run(&command, configured, &mut io::sink(), &mut io::sink()).await;
+        assert_eq!(outcome.unwrap(), Outcome::Done);
+    }
 }
 
 #[tokio::test]
 async fn a_peer_that_is_no_tidegate_is_told_apart() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt;
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream
-            .write_all(b"220 mail.example ESMTP\r\n")
-            .await
-            .unwrap();
-    });
-    let (outcome, _) = printed(AdminCommand::Status(AdminArgs::default()), address).await;
-    let error = outcome.unwrap_err().to_string();
-    assert!(
-        error.contains("is it the admin listener of a tidegate?"),
-        "{error}"
-    );
+    for (answer, part) in [
+        ("220 mail.example ESMTP\r\n", "the answer of"),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nnone\n",
+            "404 Not Found",
+        ),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
+            "and no reason",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+            "without `state`",
+        ),
+    ] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            use tokio::io::AsyncWriteExt;
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let (code, error) = failure(AdminArgs::default(), Ok(address)).await;
+        assert_eq!(code, 1, "{error}");
+        let says = error.contains("the admin listener of a tidegate");
+        assert!(says && error.contains(part), "{error}");
+    }
 }
 
 #[derive(Debug, clap::Parser)]

@@ -128,10 +128,12 @@ pub(super) fn sockets_of(place: &Place, kid: &Kid) -> Result<u64, KeysError> {
 
 /// Asks the running proxy. One that was not named and does not answer may well not run.
 fn sockets(place: &Place, arguments: &AdminArgs) -> Result<Sockets, KeysError> {
-    if arguments.admin.is_none() && place.admin.is_none() {
+    let configured = || place.admin.map(|address| address.to_string());
+    let Some(address) = arguments.admin.clone().or_else(configured) else {
         return Ok(None);
-    }
-    let metrics = run::block_on(admin::metrics(arguments, place.admin))?;
+    };
+    let token_file = arguments.token_file.as_deref();
+    let metrics = run::block_on(admin::metrics(&address, token_file))?;
     match metrics {
         Ok(text) => Ok(Some(parse(&text))),
         Err(error) if arguments.admin.is_some() => Err(error.into()),

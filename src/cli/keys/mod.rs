@@ -130,6 +130,7 @@ impl KeysError {
     pub const fn code(&self) -> u8 {
         match self {
             Self::Problems(_) | Self::Argument(_) => 2,
+            Self::Admin(error) => error.code(),
             _ => 1,
         }
     }

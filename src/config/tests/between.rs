@@ -110,6 +110,20 @@ fn a_backend_without_servers_is_refused() {
 }
 
 #[test]
+fn a_backend_without_a_name_is_told_that_it_needs_one() {
+    for nameless in ["[[backend]]\nname = \"b\"\n", "[backend]\n"] {
+        let text = changed("[backend.b]\n", nameless);
+        let problems = problems(&text);
+        let told = |problem: &Diagnostic| {
+            problem
+                .message
+                .ends_with("expected a table, [backend.NAME]")
+        };
+        assert!(problems.iter().any(told), "{}", Problems(problems));
+    }
+}
+
+#[test]
 fn an_unused_backend_is_warned_of() {
     let text = format!("{LEAST}[backend.c]\nservers = [\"unix:s\"]");
     assert_warning(&text, 12, "no route uses the backend `c`");

@@ -381,19 +381,3 @@ servers = ["wss://127.0.0.1:9001"]
     let lines: Vec<_> = problems.iter().filter_map(|problem| problem.line).collect();
     assert_eq!(lines, [3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 19, 20]);
 }
-
-#[test]
-fn the_admin_address_is_found_in_a_file_that_is_wrong_elsewhere() {
-    let path = std::env::temp_dir().join(format!("tidegate-admin-{}.toml", std::process::id()));
-    let address = |text: &str| {
-        std::fs::write(&path, text).unwrap();
-        admin_address(&path).map(|address| address.to_string())
-    };
-    let own = Some("127.0.0.1:9191".to_owned());
-    let table = "[admin]\naddress = \"127.0.0.1:9191\"\n";
-    assert_eq!(address(&format!("oops = 1\n{table}")), own);
-    assert_eq!(address(&format!("[limits\n{table}")), own);
-    assert_eq!(address("[admin]\naddress = \"nowhere\"\n"), None);
-    assert_eq!(address("[limits]\n"), None);
-    std::fs::remove_file(&path).unwrap();
-}

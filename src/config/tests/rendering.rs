@@ -82,6 +82,25 @@ fn a_file_that_is_not_there_is_a_problem_without_a_place() {
 }
 
 #[test]
+fn a_key_given_as_a_configuration_is_told_and_not_shown() {
+    let path = std::env::temp_dir().join(format!("tidegate-key-{}.pem", std::process::id()));
+    std::fs::write(&path, "-----BEGIN PRIVATE KEY-----\nMHcCAQEE\n").unwrap();
+    let text = load(&path).unwrap_err().to_string();
+    std::fs::remove_file(&path).unwrap();
+    assert!(
+        text.contains("no configuration") && text.contains("--config"),
+        "{text}"
+    );
+    assert!(!text.contains("MHcCAQEE"), "{text}");
+}
+
+#[test]
+fn a_file_without_end_is_not_read_as_a_configuration() {
+    let text = load(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert!(text.contains("more than 67108864 octets"), "{text}");
+}
+
+#[test]
 fn octets_that_are_no_text_are_shown_where_they_stand() {
     let error = String::from_utf8(b"# caf\xe9\n".to_vec()).unwrap_err();
     let problems = not_utf8("f", error.as_bytes(), &error.utf8_error());
