@@ -49,7 +49,7 @@ pub struct DemoArguments {
     /// The configuration [default: proxy.toml, or a copy of the one that came with tidegate]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// error, warn, info, debug or trace
+    /// off, error, warn, info, debug or trace
     #[arg(
         long,
         value_name = "LEVEL",

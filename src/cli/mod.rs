@@ -75,7 +75,7 @@ pub struct LogArgs {
     /// One line for people, or one JSON object, for each event
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: Format,
-    /// error, warn, info, debug or trace
+    /// off, error, warn, info, debug or trace
     #[arg(
         long,
         value_name = "LEVEL",

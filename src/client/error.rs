@@ -63,7 +63,7 @@ pub enum ClientError {
     /// A frame is not as the server sealed it. Nothing of it was delivered; the server was told with
     /// a Close (1008).
     #[error(
-        "a frame is not as the server sealed it ({0}); somebody or something changed it on the way"
+        "a frame is not as the server sealed it ({0}): the secrets differ, or somebody or something changed it on the way"
     )]
     Integrity(Failure),
     /// The connection ended without a Close, or on a sealed one without a sealed Close (RFC 6455 section 7.1.5: 1006).

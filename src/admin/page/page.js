@@ -20,7 +20,9 @@ function expiry(unix) {
   const left = unix - Date.now() / 1000;
   const day = new Date(unix * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
   if (left < 0) return [`${day} (expired)`, "bad"];
-  return [`${day} (in ${duration(left)})`, left < 14 * 86400 ? "soon" : ""];
+  // The hour matters when it is near; until then the column is better narrow.
+  const shown = left > 2 * 86400 ? day.slice(0, 10) : day;
+  return [`${shown} (in ${duration(left)})`, left < 14 * 86400 ? "soon" : ""];
 }
 
 function cell(value) {

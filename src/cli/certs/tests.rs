@@ -302,6 +302,9 @@ fn list_keeps_what_it_held_and_its_number_grows() {
         .run("revoke --dir CA --serial abcf0 --days 90")
         .unwrap();
     assert!(said.contains("0abcf0 was revoked before"), "{said}");
+    let list = shown(&folder)[0]["next_update"].clone();
+    let until = format!("good until {};", list.as_str().unwrap());
+    assert!(said.contains(&until), "{said}");
     folder.run("revoke --dir CA --refresh").unwrap();
     let list = shown(&folder)[0].clone();
     assert_eq!(list["revoked"].as_array().unwrap().len(), 2);
