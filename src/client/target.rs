@@ -1,6 +1,6 @@
 //! The URL of a WebSocket (RFC 6455 section 3).
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 
 use super::ClientError;
 
@@ -41,19 +41,33 @@ impl Target {
         if host.is_empty() {
             return Err(refused("it has no host"));
         }
+        let port = port(authority, default_port);
+        let port = port.ok_or_else(|| refused("its port is none from 1 to 65535"))?;
         let bare = host
             .strip_prefix('[')
             .and_then(|rest| rest.strip_suffix(']'));
         Ok(Self {
             tls,
             host: bare.unwrap_or(host).to_owned(),
-            port: authority.port_u16().unwrap_or(default_port),
+            port,
             authority: authority.as_str().to_owned(),
             resource: uri
                 .path_and_query()
                 .map_or("/", http::uri::PathAndQuery::as_str)
                 .to_owned(),
         })
+    }
+}
+
+/// What stands behind the host; an empty port is the default (RFC 3986 section 3.2.3).
+fn port(authority: &Authority, default: u16) -> Option<u16> {
+    match authority.as_str().strip_prefix(authority.host())? {
+        "" | ":" => Some(default),
+        port => port
+            .strip_prefix(':')?
+            .parse()
+            .ok()
+            .filter(|port| *port != 0),
     }
 }
 
@@ -101,6 +115,8 @@ mod tests {
             ("https://a.test/", "ws://"),
             ("a.test", "ws://"),
             ("wss://", "URL"),
+            ("wss://a.test:99999/", "port"),
+            ("wss://[::1]:0/", "port"),
             ("wss://u:p@a.test/", "user name"),
             ("wss://a.test/#x", "fragment"),
             ("wss://a b/", "URL"),

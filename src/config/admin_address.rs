@@ -1,8 +1,8 @@
 //! Where a configuration says that the proxy's admin listener is, for who asks a running proxy.
 
-use super::{findings::Reading, reader::Table, sections::Draft};
+use super::{findings::Reading, read, reader::Table, sections::Draft};
 use std::{
-    fs, io,
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -17,7 +17,7 @@ pub enum NoAdminAddress {
     #[error("{} has no [admin] table, without which a proxy cannot be asked", .0.display())]
     NoTable(PathBuf),
     #[error(
-        "{file} does not say where it is; `tidegate check --config {file}` tells why",
+        "{file} does not tell it; `tidegate check --config {file}` says why",
         file = .0.display()
     )]
     Wrong(PathBuf),
@@ -35,7 +35,8 @@ pub enum NoAdminAddress {
 /// The file cannot be read, or what it says of the admin listener is nothing to connect to.
 pub fn admin_address(file: &Path) -> Result<SocketAddr, NoAdminAddress> {
     let path = || file.to_owned();
-    let text = fs::read_to_string(file).map_err(|error| NoAdminAddress::Unreadable {
+    let read = read(file).and_then(|text| String::from_utf8(text).map_err(io::Error::other));
+    let text = read.map_err(|error| NoAdminAddress::Unreadable {
         file: path(),
         error,
     })?;
@@ -58,9 +59,9 @@ mod tests {
         let id = std::thread::current().id();
         let name = format!("tidegate-admin-{}-{id:?}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
-        fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
         let address = admin_address(&path);
-        fs::remove_file(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
         let file = path.display().to_string();
         match address {
             Ok(address) => Ok(address.to_string()),
@@ -80,7 +81,7 @@ mod tests {
     fn a_file_that_tells_no_admin_address_is_told_with_its_reason() {
         for (text, reason) in [
             ("[limits]\n", "FILE has no [admin] table"),
-            ("limits = \n", "`tidegate check --config FILE` tells why"),
+            ("limits = \n", "`tidegate check --config FILE` says why"),
             ("[admin]\naddress = \"nowhere\"\n", "`tidegate check"),
             ("[admin]\naddress = \"127.0.0.1:0\"\n", "leaves the port"),
         ] {

@@ -78,11 +78,15 @@ async fn no_octet_of_a_private_key_is_shown() {
     let shown = format!("{problems:?} {lines:?} {metrics}");
     assert!(shown.contains("server.key"), "nothing was told");
     let body = key.lines().filter(|line| !line.starts_with("-----"));
-    for part in body.collect::<String>().as_bytes().chunks(12) {
+    let other = another(&proxy).key_pem.replace('\n', "");
+    // Fewer would now and then be found in an id or a digest.
+    for part in body.collect::<String>().as_bytes().windows(12) {
         // The first ones are those of every key of this kind.
         let part = std::str::from_utf8(part).unwrap();
-        let common = another(&proxy).key_pem.replace('\n', "").contains(part);
-        assert!(common || !shown.contains(part), "{part} is shown");
+        assert!(
+            other.contains(part) || !shown.contains(part),
+            "{part} is shown"
+        );
     }
 }
 
