@@ -223,6 +223,8 @@ pub struct ReloadReport {
     pub changes: Vec<Change>,
     /// Open sockets that end because of it, by reason; normally none.
     pub touched: Vec<Touched>,
+    /// What is allowed in it, and probably not meant.
+    pub warnings: Vec<Problem>,
 }
 
 /// One thing that differs.
@@ -257,7 +259,7 @@ pub struct Touched {
     pub connections: Vec<String>,
 }
 
-/// Why a configuration was refused.
+/// Why a configuration was refused, or what in it is probably not meant.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
     /// `error`, or `warning` for what alone would not have been refused.

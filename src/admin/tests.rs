@@ -70,6 +70,7 @@ impl Operations for Fake {
                 generation: 5,
                 changes: Vec::new(),
                 touched: Vec::new(),
+                warnings: Vec::new(),
             })
         }))
     }

@@ -253,27 +253,27 @@ fn identity_of(entry: &Entry) -> Option<String> {
 
 /// What became of a reload, as the answer to `POST /reload`.
 fn answer(outcome: Outcome, preview: bool, in_use: u64) -> ReloadAnswer {
-    let report = |result: &str, generation, changes: Vec<Difference>, touched: Vec<Touched>| {
-        ReloadAnswer::Done(ReloadReport {
-            result: result.to_owned(),
-            preview,
-            generation,
-            changes: changes.into_iter().map(change).collect(),
-            touched: by_reason(&touched),
-        })
+    let report = |result: &str, generation| ReloadReport {
+        result: result.to_owned(),
+        preview,
+        generation,
+        changes: Vec::new(),
+        touched: Vec::new(),
+        warnings: Vec::new(),
     };
     match outcome {
-        Outcome::Unchanged { generation } => {
-            report("unchanged", generation, Vec::new(), Vec::new())
-        }
-        Outcome::Done {
-            changes, touched, ..
-        } if preview => report("ok", in_use, changes, touched),
+        Outcome::Unchanged { generation } => ReloadAnswer::Done(report("unchanged", generation)),
         Outcome::Done {
             generation,
             changes,
             touched,
-        } => report("ok", generation, changes, touched),
+            warnings,
+        } => ReloadAnswer::Done(ReloadReport {
+            changes: changes.into_iter().map(change).collect(),
+            touched: by_reason(&touched),
+            warnings: warnings.into_iter().map(problem).collect(),
+            ..report("ok", if preview { in_use } else { generation })
+        }),
         Outcome::Failed { problems } => {
             ReloadAnswer::Refused(problems.into_iter().map(problem).collect())
         }

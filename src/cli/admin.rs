@@ -173,8 +173,9 @@ pub async fn run(
     let (outcome, answer) = ask(command, &client).await?;
     let printed = match outcome {
         _ if args.json => writeln!(out, "{answer:#}"),
-        Outcome::Done => show::answer(command, &answer, out),
-        Outcome::Refused => show::problems(&answer, errors),
+        Outcome::Done => show::answer(command, &answer, out)
+            .and_then(|()| show::problems(&answer, "warnings", errors)),
+        Outcome::Refused => show::refusal(&answer, errors),
     };
     match printed.and_then(|()| out.flush()) {
         Err(error) if is_enough(&error) => Ok(outcome),

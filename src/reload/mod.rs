@@ -55,6 +55,8 @@ pub enum Outcome {
         changes: Vec<Difference>,
         /// Open sockets that no longer pass.
         touched: Vec<Touched>,
+        /// What is allowed, and probably not meant.
+        warnings: Vec<Diagnostic>,
     },
     /// The old configuration stays in use.
     Failed {
@@ -130,6 +132,7 @@ impl Reloader {
         if changes.is_empty() && self.digests == candidate.digests {
             return Outcome::Unchanged { generation };
         }
+        let warnings = candidate.warnings.clone();
         let touched = if preview {
             would_touch(shared, &candidate).await
         } else {
@@ -139,6 +142,7 @@ impl Reloader {
             generation: generation + 1,
             changes,
             touched,
+            warnings,
         }
     }
 

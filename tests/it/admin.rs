@@ -208,6 +208,10 @@ async fn reload_says_what_changed_and_a_preview_only_says_it() {
             }
         };
         assert_eq!(report["preview"], line.ends_with("true"));
+        let warning = &report["warnings"][0];
+        assert_eq!(warning["severity"], "warning", "{report}");
+        let message = warning["message"].as_str().unwrap();
+        assert!(message.contains("limits.frame is larger"), "{message}");
         let change = &report["changes"][0];
         assert_eq!(
             (&change["change"], &change["what"]),

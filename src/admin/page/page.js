@@ -119,8 +119,10 @@ async function refresh() {
   }
 }
 
+const line = (problem) => [problem.place, problem.severity, problem.message, problem.hint].filter(Boolean).join(" · ");
+
 function told(document) {
-  const problems = (document.problems ?? []).map((p) => [p.place, p.severity, p.message, p.hint].filter(Boolean).join(" · "));
+  const problems = (document.problems ?? []).map(line);
   return [document.detail ?? document.title, ...problems].join("\n");
 }
 
@@ -128,7 +130,7 @@ function report(answer) {
   const changes = answer.changes.map((c) => `${c.change} ${c.what} ${c.name}`);
   const touched = answer.touched.map((t) => `${t.connections.length} sockets end: ${t.reason}`);
   const head = answer.result === "unchanged" ? "Nothing has changed." : answer.preview ? "A reload would do this:" : `Loaded; generation ${answer.generation}.`;
-  return [head, ...changes, ...touched].join("\n");
+  return [head, ...changes, ...touched, ...answer.warnings.map(line)].join("\n");
 }
 
 async function act(method, path, say) {

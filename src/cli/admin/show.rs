@@ -175,8 +175,14 @@ fn reload(report: &Value, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Prints why a reload was refused.
-pub(super) fn problems(refusal: &Value, out: &mut dyn Write) -> io::Result<()> {
-    for problem in items(refusal, "problems") {
+pub(super) fn refusal(refusal: &Value, out: &mut dyn Write) -> io::Result<()> {
+    problems(refusal, "problems", out)?;
+    writeln!(out, "Not loaded; the configuration in use stays.")
+}
+
+/// Prints a list of problems.
+pub(super) fn problems(answer: &Value, list: &str, out: &mut dyn Write) -> io::Result<()> {
+    for problem in items(answer, list) {
         let part = |name| problem.get(name).and_then(Value::as_str).map(safe);
         if let Some(place) = part("place") {
             write!(out, "{place}: ")?;
@@ -189,7 +195,7 @@ pub(super) fn problems(refusal: &Value, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  hint: {hint}")?;
         }
     }
-    writeln!(out, "Not loaded; the configuration in use stays.")
+    Ok(())
 }
 
 /// Prints rows in columns as wide as their widest cell; nothing for no rows.

@@ -54,6 +54,12 @@ impl Operations for Fake {
                 generation: 5,
                 changes: Vec::new(),
                 touched: Vec::new(),
+                warnings: vec![Problem {
+                    severity: "warning",
+                    place: Some("proxy.toml:9:1".to_owned()),
+                    message: "no route uses it".to_owned(),
+                    hint: None,
+                }],
             })
         }))
     }
@@ -203,6 +209,16 @@ async fn a_refused_reload_prints_every_problem_as_an_error_and_exits_2() {
             assert!(out.is_empty());
         }
     }
+}
+
+#[tokio::test]
+async fn warnings_of_a_good_reload_are_printed_as_errors_are() {
+    let command = AdminCommand::Reload(ReloadArgs::default());
+    let (mut out, mut errors) = (Vec::new(), Vec::new());
+    let outcome = run(&command, Ok(proxy().await), &mut out, &mut errors).await;
+    assert_eq!(outcome.unwrap(), Outcome::Done);
+    assert_eq!(errors, b"proxy.toml:9:1: warning: no route uses it\n");
+    assert!(out.starts_with(b"Loaded;"));
 }
 
 #[tokio::test]
