@@ -89,7 +89,7 @@ fn conversation(criterion: &mut Criterion) {
 
 fn counting(criterion: &mut Criterion) {
     let metrics = metrics_of(10);
-    let counts = metrics.route("route-0").unwrap().worker(0);
+    let counts = metrics.route(named("route-0")).unwrap().worker(0);
     criterion.bench_function("metrics/count a message", |bencher| {
         bencher.iter(|| {
             counts.frames(Direction::ToBackend, 2, 1);
@@ -114,6 +114,13 @@ fn scraping(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn named(route: &str) -> RouteNames<'_> {
+    RouteNames {
+        route,
+        backend: "echo",
+    }
+}
+
 /// The metrics of so many routes, on each of which two workers have counted.
 fn metrics_of(routes: usize) -> Metrics {
     let metrics = Metrics::register(&Registry::new(), &["public".to_owned()], Arc::default());
@@ -122,13 +129,7 @@ fn metrics_of(routes: usize) -> Metrics {
     let names: Vec<_> = (0..routes)
         .map(|number| format!("route-{number}"))
         .collect();
-    let routes: Vec<_> = names
-        .iter()
-        .map(|route| RouteNames {
-            route,
-            backend: "echo",
-        })
-        .collect();
+    let routes: Vec<_> = names.iter().map(|route| named(route)).collect();
     let backend = BackendNames {
         backend: "echo",
         servers: &servers,
@@ -136,7 +137,7 @@ fn metrics_of(routes: usize) -> Metrics {
     metrics.set_routes(&routes, &[backend]);
     for name in &names {
         for worker in 0..2 {
-            let counts = metrics.route(name).unwrap().worker(worker);
+            let counts = metrics.route(named(name)).unwrap().worker(worker);
             counts.bytes(Direction::ToBackend, 131);
         }
     }

@@ -146,7 +146,8 @@ impl Metrics {
         names.routes.clear();
         for route in routes {
             let metrics = self.shared.route(&mut names, *route);
-            names.routes.insert(route.route.to_owned(), metrics);
+            let key = (route.route.to_owned(), route.backend.to_owned());
+            names.routes.insert(key, metrics);
         }
         // Backends of the last configuration are let go first, so that only servers in use are kept.
         names.backends.clear();
@@ -177,9 +178,11 @@ impl Metrics {
         listeners.find(|listener| listener.name() == name).cloned()
     }
 
-    /// The counts of a route of the last [`Metrics::set_routes`].
-    pub fn route(&self, name: &str) -> Option<Arc<RouteMetrics>> {
-        self.shared.names().routes.get(name).cloned()
+    /// The counts of a route of the last [`Metrics::set_routes`]. Routes may share a name: then its
+    /// backend tells which is meant.
+    pub fn route(&self, route: RouteNames<'_>) -> Option<Arc<RouteMetrics>> {
+        let key = (route.route.to_owned(), route.backend.to_owned());
+        self.shared.names().routes.get(&key).cloned()
     }
 
     /// The counts of a backend of the last [`Metrics::set_routes`].

@@ -14,7 +14,8 @@ use std::{
 /// a reload can be told; there are as many as the configurations had names, whatever clients do.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) routes: HashMap<String, Arc<RouteMetrics>>,
+    /// By route and backend.
+    pub(super) routes: HashMap<(String, String), Arc<RouteMetrics>>,
     pub(super) backends: HashMap<String, Arc<BackendMetrics>>,
     pub(super) servers: Servers,
     upgrades: BTreeMap<String, Arc<Upgrades>>,

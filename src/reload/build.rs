@@ -130,10 +130,14 @@ fn routes(
     let by_name: HashMap<_, _> = by_name.collect();
     let route = |settings: &RouteSettings| {
         let backend = by_name.get(settings.backend.as_str())?;
+        let names = RouteNames {
+            route: &settings.name,
+            backend: &settings.backend,
+        };
         let route = Arc::new(Route {
             name: settings.name.as_str().into(),
             backend: Arc::clone(backend),
-            metrics: metrics.route(&settings.name)?,
+            metrics: metrics.route(names)?,
             settings: settings.clone(),
         });
         Some((settings.hosts.clone(), settings.path.clone(), route))

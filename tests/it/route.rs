@@ -56,6 +56,23 @@ async fn longest_path_wins_and_a_host_goes_before_none() {
 }
 
 #[tokio::test]
+async fn sockets_of_routes_that_share_a_name_count_for_their_own_backend() {
+    let (backend, other) = (Backend::echo().await, Backend::echo().await);
+    let config = Config::to(&backend)
+        .backend("other", &[other.url()])
+        .route("path = '/'\nhost = ['localhost']\nbackend = 'echo'")
+        .route("path = '/'\nhost = ['chat.test']\nbackend = 'other'");
+    let proxy = Proxy::start(config);
+    let mut wire = ask(&proxy, "localhost", &Upgrade::to("/")).await;
+    assert_eq!(wire.read_head().await.status(), 101);
+    for (backend, count) in [("echo", 1.0), ("other", 0.0)] {
+        let labels = [("backend", backend)];
+        let name = "tidegate_websockets_open";
+        proxy.wait_for(name, &labels, count).await;
+    }
+}
+
+#[tokio::test]
 async fn request_that_no_route_matches_is_not_found() {
     let backend = Backend::echo().await;
     let config = Config::to(&backend).route(&route("chat", "path = '/chat'\nhost = ['chat.test']"));

@@ -51,6 +51,15 @@ fn configure(metrics: &Metrics, routes: &[(&str, &str)]) {
     metrics.set_routes(&names.collect::<Vec<_>>(), &backends.collect::<Vec<_>>());
 }
 
+/// The route `chat` with the backend `one`, as [`metrics`] configures it.
+fn chat(metrics: &Metrics) -> Arc<RouteMetrics> {
+    route_of(metrics, "chat", "one").unwrap()
+}
+
+fn route_of(metrics: &Metrics, route: &str, backend: &str) -> Option<Arc<RouteMetrics>> {
+    metrics.route(RouteNames { route, backend })
+}
+
 /// The value of a series, by its whole name in the text.
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     let text = metrics.text().unwrap();
@@ -150,7 +159,7 @@ fn ten_thousand_events_of_every_kind_make_no_series() {
     let metrics = metrics();
     let before = series(&metrics).len();
     let listener = metrics.listener("public").unwrap();
-    let route = metrics.route("chat").unwrap();
+    let route = chat(&metrics);
     for code in 0..10_000 {
         let _connection = listener.accepted();
         listener.handshake().finish(Ok(()));
@@ -158,7 +167,7 @@ fn ten_thousand_events_of_every_kind_make_no_series() {
         route
             .worker(0)
             .frames(Direction::ToClient, usize::from(code), 1);
-        assert!(metrics.route(&format!("/{code}")).is_none());
+        assert!(route_of(&metrics, &format!("/{code}"), "one").is_none());
         assert!(metrics.integrity_key(&format!("{code}")).is_none());
     }
     assert_eq!(series(&metrics).len(), before);
@@ -196,7 +205,7 @@ fn a_handshake_that_nobody_finished_counts_as_failed() {
 #[test]
 fn a_socket_that_nobody_ended_counts_as_a_failure_of_the_proxy() {
     let metrics = metrics();
-    let guard = metrics.route("chat").unwrap().upgraded();
+    let guard = chat(&metrics).upgraded();
     assert_value(
         &metrics,
         r#"tidegate_websockets_open{route="chat",backend="one"}"#,
@@ -221,7 +230,7 @@ fn a_socket_that_nobody_ended_counts_as_a_failure_of_the_proxy() {
 #[test]
 fn an_ending_is_counted_with_the_code_that_was_sent() {
     let metrics = metrics();
-    let route = metrics.route("chat").unwrap();
+    let route = chat(&metrics);
     route.upgraded().end(Ending::Draining, Some(1012));
     route.upgraded().end(Ending::Draining, None);
     route.upgraded().end(Ending::BackendClosed, Some(3000));
@@ -237,7 +246,7 @@ fn an_ending_is_counted_with_the_code_that_was_sent() {
 #[test]
 fn traffic_of_workers_is_summed_by_direction_opcode_and_result() {
     let metrics = metrics();
-    let route = metrics.route("chat").unwrap();
+    let route = chat(&metrics);
     for index in [0, 1] {
         let worker = route.worker(index);
         worker.frames(Direction::ToBackend, 1, 2);
@@ -255,9 +264,9 @@ fn traffic_of_workers_is_summed_by_direction_opcode_and_result() {
 #[test]
 fn a_reload_keeps_counts_and_tells_sockets_of_the_old_backend_apart() {
     let metrics = metrics();
-    let old = metrics.route("chat").unwrap().upgraded();
+    let old = chat(&metrics).upgraded();
     configure(&metrics, &[("chat", "two"), ("news", "two")]);
-    let new = metrics.route("chat").unwrap().upgraded();
+    let new = route_of(&metrics, "chat", "two").unwrap().upgraded();
     assert_value(
         &metrics,
         r#"tidegate_websockets_open{route="chat",backend="one"}"#,
@@ -280,12 +289,27 @@ fn a_reload_keeps_counts_and_tells_sockets_of_the_old_backend_apart() {
     );
     drop((old, new));
     configure(&metrics, &[("news", "two")]);
-    assert!(metrics.route("chat").is_none());
+    assert!(route_of(&metrics, "chat", "two").is_none());
     assert_value(
         &metrics,
         r#"tidegate_upgrades_total{route="chat",result="ok"}"#,
         2,
     );
+}
+
+#[test]
+fn sockets_of_routes_that_share_a_name_are_told_apart_by_their_backends() {
+    let metrics = metrics();
+    configure(&metrics, &[("/", "one"), ("/", "two")]);
+    let _sockets = [
+        route_of(&metrics, "/", "one").unwrap().upgraded(),
+        route_of(&metrics, "/", "one").unwrap().upgraded(),
+        route_of(&metrics, "/", "two").unwrap().upgraded(),
+    ];
+    for (backend, open) in [("one", 2), ("two", 1)] {
+        let series = format!(r#"tidegate_websockets_open{{route="/",backend="{backend}"}}"#);
+        assert_value(&metrics, &series, open);
+    }
 }
 
 #[test]
