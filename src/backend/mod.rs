@@ -140,7 +140,7 @@ impl Server {
         self.gauges.up.load(Relaxed)
     }
 
-    /// Open connections of this proxy to it.
+    /// Connections of this proxy to it that are open, or being opened.
     pub fn open(&self) -> usize {
         self.gauges.open.load(Relaxed)
     }

@@ -10,7 +10,11 @@ use super::{
     Refusal, Visit, authenticate::Client, seal::Negotiated, snapshot::Route, towards_backend,
 };
 use crate::{
-    backend::{Backend, HashOn, OpenConnection, Server, balance::Choice, stream::BackendStream},
+    backend::{
+        Backend, HashOn, OpenConnection, Server,
+        balance::Choice,
+        stream::{BackendStream, is_ours},
+    },
     ending::Ending,
     policy::{handshake::accept_matches, request::RequestHead},
 };
@@ -63,8 +67,7 @@ pub async fn dial(
     head: &RequestHead<'_>,
     negotiated: &Negotiated,
 ) -> Result<Answer, Refusal> {
-    let (server, stream) = connect(visit, route, client, head).await?;
-    let open = server.opened();
+    let (server, open, stream) = connect(visit, route, client, head).await?;
     let request = towards_backend::request(visit, client, head, negotiated)?;
     let deadline = visit.snapshot.timeouts.connect;
     let answer = timeout(deadline, exchange(stream, request, head.key()));
@@ -86,41 +89,51 @@ pub async fn dial(
     }
 }
 
-/// Tries the servers of a backend until one accepts; those that do not are marked down.
+/// Tries the servers of a backend until one accepts; those that do not are marked down, unless the
+/// reason is this machine's.
 async fn connect(
     visit: &Visit,
     route: &Route,
     client: &Client,
     head: &RequestHead<'_>,
-) -> Result<(Arc<Server>, BackendStream), Refusal> {
+) -> Result<(Arc<Server>, OpenConnection, BackendStream), Refusal> {
     let backend = &route.backend;
     let choice = choice(visit, backend, client, head);
     let mut tried = Vec::new();
     let mut failure = Refusal::from(Ending::NoBackendUp);
     while let Some(server) = backend.choose(&choice, &tried).cloned() {
         let started = Instant::now();
+        // Counted from now on, so that those who come meanwhile are spread over the others.
+        let open = server.opened();
         let attempt = BackendStream::connect(&server.address);
-        failure = match timeout(visit.snapshot.timeouts.connect, attempt).await {
+        let (refusal, ours) = match timeout(visit.snapshot.timeouts.connect, attempt).await {
             Ok(Ok(stream)) => {
                 if let Some(metrics) = &backend.metrics {
                     metrics.connected(started.elapsed());
                 }
-                return Ok((server, stream));
+                return Ok((server, open, stream));
             }
-            Ok(Err(error)) => unreachable_server(&server, &error),
-            Err(_) => slow(&server, "no connection"),
+            Ok(Err(error)) => (unreachable_server(&server, &error), is_ours(&error)),
+            Err(_) => (slow(&server, "no connection"), false),
         };
-        if server.mark_down() {
-            tracing::warn!(
-                backend = &*backend.name,
-                server = &*server.label,
-                error = failure.detail.as_deref(),
-                "backend server is down; it is probed until it answers"
-            );
+        if !ours {
+            take_down(backend, &server, &refusal);
         }
+        failure = refusal;
         tried.push(server);
     }
     Err(failure)
+}
+
+fn take_down(backend: &Backend, server: &Server, refusal: &Refusal) {
+    if server.mark_down() {
+        tracing::warn!(
+            backend = &*backend.name,
+            server = &*server.label,
+            error = refusal.detail.as_deref(),
+            "backend server is down; it is probed until it answers"
+        );
+    }
 }
 
 fn choice<'a>(

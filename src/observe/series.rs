@@ -64,7 +64,7 @@ shapes! {
     UNITS             Counter "tidegate_integrity_units_total"   ["route" "direction" "result"] "Sealed units made (sealed) or checked (ok, mismatch, missing)."
     KEY_SOCKETS       Gauge   "tidegate_integrity_key_websockets_open" ["key"] "Open WebSockets whose tags depend on this key of the keyring."
     BACKEND_UP        Gauge   "tidegate_backend_up"              ["backend" "server"] "1 while the server is thought to be up."
-    BACKEND_OPEN      Gauge   "tidegate_backend_open"            ["backend" "server"] "Open connections to the server."
+    BACKEND_OPEN      Gauge   "tidegate_backend_open"            ["backend" "server"] "Connections to the server that are open or being opened."
     RELOADS           Counter "tidegate_reloads_total"           ["trigger" "result"] "Attempts to load the configuration and the files it names."
     GENERATION        Gauge   "tidegate_config_generation"       [] "The generation of the snapshot in use; 0: none yet."
     RELOAD_TIME       Gauge   "tidegate_config_reload_timestamp_seconds" [] "When the last good configuration was put to use (Unix time)."

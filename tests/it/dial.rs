@@ -1,6 +1,7 @@
 //! Stage 6: the backend's connection, the request that it gets, and its answer.
 
 mod early;
+mod load;
 mod untaken;
 
 use crate::support::{

@@ -163,6 +163,26 @@ async fn running_out_of_file_descriptors_slows_accepting_and_ends_nothing() {
 }
 
 #[tokio::test]
+async fn running_out_of_file_descriptors_takes_no_server_down() {
+    let backend = Backend::echo().await;
+    let process = Process::start_under("ulimit -n 64", &Config::to(&backend));
+    let mut early = process.dial().await.connect().await;
+    let crowd = silent(process.address().await, 80).await;
+    process.line("cannot accept connections for now").await;
+    let upgrade = crate::support::Upgrade::to("/");
+    early.send(&upgrade.octets()).await;
+    let answer = early.read_answer().await;
+    assert_eq!(answer.head.status(), 502, "{}", answer.content);
+    assert!(answer.content.contains("backend_unreachable"));
+
+    drop((crowd, early));
+    let mut late = process.dial().await.connect().await;
+    late.send(&upgrade.octets()).await;
+    assert_eq!(late.read_head().await.status(), 101);
+    assert!(process.lines("backend server is down").is_empty());
+}
+
+#[tokio::test]
 async fn client_that_vanishes_before_its_turn_costs_one_line() {
     let backend = Backend::echo().await;
     let proxy = Proxy::start(Config::to(&backend));
