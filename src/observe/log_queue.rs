@@ -5,15 +5,19 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Lines that may wait; more are dropped and counted.
 const WAITING: usize = 8 * 1024;
 /// How much is written at once where lines come faster than they are taken.
 const BATCH: usize = 64 * 1024;
+
+/// Between two tries to put something into a full queue, where that may take its time.
+const FULL: Duration = Duration::from_millis(1);
 
 enum Entry {
     Line(String),
@@ -68,11 +72,26 @@ impl LogQueue {
 
     /// Waits until all that was put in before is written, `limit` at most; tells whether it is.
     pub fn flush(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
         let (done, wait) = mpsc::sync_channel(1);
-        if self.entries.try_send(Entry::Flush(done)).is_err() {
+        if !self.ask_until(deadline, done) {
             return false;
         }
-        !matches!(wait.recv_timeout(limit), Err(RecvTimeoutError::Timeout))
+        let left = deadline.saturating_duration_since(Instant::now());
+        !matches!(wait.recv_timeout(left), Err(RecvTimeoutError::Timeout))
+    }
+
+    /// Asks to be told when all before is written; while the queue is full, again and again.
+    fn ask_until(&self, deadline: Instant, done: SyncSender<()>) -> bool {
+        let mut question = Entry::Flush(done);
+        loop {
+            match self.entries.try_send(question) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(back)) if Instant::now() < deadline => question = back,
+                Err(_) => return false,
+            }
+            thread::sleep(FULL);
+        }
     }
 }
 
@@ -134,7 +153,6 @@ mod tests {
     use std::{
         io,
         sync::{Mutex, mpsc::channel},
-        thread,
     };
 
     #[derive(Clone, Default)]
@@ -215,6 +233,18 @@ mod tests {
         assert!(lost(&queue) > 0);
         assert!(!queue.flush(Duration::ZERO));
         drop((release, queue));
+        pump.join().unwrap();
+    }
+
+    #[test]
+    fn flush_of_a_full_queue_waits_for_all_its_lines() {
+        let out = Shared::default();
+        let (queue, pump) = queue(Box::new(out.clone()));
+        (0..WAITING).for_each(|_| queue.put("line\n".to_owned()));
+        let pump = thread::spawn(|| pump.run());
+        assert!(queue.flush(Duration::from_secs(10)));
+        assert_eq!(out.0.lock().unwrap().len(), WAITING * "line\n".len());
+        drop(queue);
         pump.join().unwrap();
     }
 
