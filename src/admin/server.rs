@@ -60,15 +60,17 @@ pub async fn serve(
     .await;
 }
 
+/// However often it fails until then: that is one event, and one line.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut told = false;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) => {
-                tracing::warn!(%error, "the admin listener cannot accept");
-                sleep(PAUSE).await;
-            }
+            Err(error) if told => tracing::debug!(%error, "the admin listener still cannot accept"),
+            Err(error) => tracing::warn!(%error, "the admin listener cannot accept for now"),
         }
+        told = true;
+        sleep(PAUSE).await;
     }
 }
 
