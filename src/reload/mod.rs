@@ -134,7 +134,7 @@ impl Reloader {
         }
         let warnings = candidate.warnings.clone();
         let touched = if preview {
-            would_touch(shared, &candidate).await
+            would_touch(shared, &candidate, &self.closings).await
         } else {
             self.publish(shared, candidate, generation + 1).await
         };
@@ -184,23 +184,25 @@ impl Reloader {
         before: &[u8; 32],
     ) -> Vec<Touched> {
         let rulebook = Rulebook::of(snapshot);
-        let withdrawn = review::review(&shared.connections, &rulebook, before).await;
-        withdrawn.iter().for_each(Withdrawn::log);
+        let withdrawn =
+            review::review(&shared.connections, &rulebook, before, &self.closings).await;
         let touched = withdrawn.iter().map(Withdrawn::touched).collect();
         let spread = self.settings.tls.clients.close_spread;
-        self.closings
-            .add(withdrawn, spread, tokio::time::Instant::now());
+        let now = tokio::time::Instant::now();
+        let new = self.closings.replace(withdrawn, spread, now);
+        new.iter().for_each(Withdrawn::log);
         touched
     }
 }
 
 /// The open sockets that would end if this were put to use.
-async fn would_touch(shared: &Shared, candidate: &Candidate) -> Vec<Touched> {
+async fn would_touch(shared: &Shared, candidate: &Candidate, waiting: &Closings) -> Vec<Touched> {
     let old = shared.snapshot.load_full();
     let before = *old.trust.digest();
     let keyed = keys::withdrawn(&shared.connections, &old.keyring, candidate.keyring());
     drop(old);
-    let withdrawn = review::review(&shared.connections, &candidate.rulebook(), &before).await;
+    let rulebook = candidate.rulebook();
+    let withdrawn = review::review(&shared.connections, &rulebook, &before, waiting).await;
     withdrawn
         .iter()
         .chain(&keyed)

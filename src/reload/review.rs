@@ -27,11 +27,14 @@ use tokio::time::{Instant, sleep_until};
 const BATCH: usize = 64;
 
 /// An open socket that no longer passes.
+#[derive(Clone)]
 pub(super) struct Withdrawn {
     entry: Arc<Entry>,
     ending: Ending,
     /// The rule or fact that decided.
     detail: String,
+    /// What its chain was worth.
+    standing: Standing,
 }
 
 /// An open socket that ends because of a reload.
@@ -45,13 +48,15 @@ pub struct Touched {
 
 /// Sockets that are to end, the next one first.
 #[derive(Default)]
-pub(super) struct Closings(VecDeque<(Instant, Arc<Entry>, Ending)>);
+pub(super) struct Closings(VecDeque<(Instant, Withdrawn)>);
 
-/// Judges every open socket by the rules; `before` is the digest of the trust until now.
+/// Judges every open socket by the rules; `before` is the digest of the trust until now, and
+/// `waiting` are those that do not pass already.
 pub(super) async fn review(
     connections: &Connections,
     rulebook: &Rulebook<'_>,
     before: &[u8; 32],
+    waiting: &Closings,
 ) -> Vec<Withdrawn> {
     let now = unix_time();
     let entries = connections.all();
@@ -60,15 +65,19 @@ pub(super) async fn review(
         same_trust: rulebook.trust().digest() == before,
         now,
         known: HashMap::new(),
+        waiting: waiting.standings(),
     };
     let mut withdrawn = Vec::new();
     for batch in entries.chunks(BATCH) {
         for entry in batch.iter().filter(|entry| entry.order().is_none()) {
             let about = &entry.description;
-            let standing = standings.of(&about.chain);
+            let standing = standings.of(entry.id, &about.chain);
             if let Err(denial) = rulebook.judge(about, standing, now) {
                 let (ending, detail) = (ending_of_socket(denial), denial.to_string());
-                withdrawn.push(Withdrawn::new(entry.clone(), ending, detail));
+                withdrawn.push(Withdrawn {
+                    standing,
+                    ..Withdrawn::new(entry.clone(), ending, detail)
+                });
             }
         }
         tokio::task::yield_now().await;
@@ -82,12 +91,16 @@ struct Standings<'e> {
     same_trust: bool,
     now: i64,
     known: HashMap<&'e [CertificateDer<'static>], Standing>,
+    /// Of sockets that are to end already.
+    waiting: HashMap<ConnectionId, Standing>,
 }
 
 impl<'e> Standings<'e> {
-    fn of(&mut self, chain: &'e [CertificateDer<'static>]) -> Standing {
+    fn of(&mut self, id: ConnectionId, chain: &'e [CertificateDer<'static>]) -> Standing {
         if self.same_trust {
-            return Standing::Trusted;
+            // All others were trusted when CAs and CRLs changed last.
+            let waiting = self.waiting.get(&id).copied();
+            return waiting.unwrap_or(Standing::Trusted);
         }
         let verify = || self.rulebook.trust().standing(chain, self.now);
         *self.known.entry(chain).or_insert_with(verify)
@@ -100,6 +113,7 @@ impl Withdrawn {
             entry,
             ending,
             detail,
+            standing: Standing::Trusted,
         }
     }
 
@@ -123,29 +137,59 @@ impl Withdrawn {
 }
 
 impl Closings {
-    /// Adds sockets that are to end evenly over `spread`, the first of them now.
-    pub(super) fn add(&mut self, withdrawn: Vec<Withdrawn>, spread: Duration, now: Instant) {
-        let count = u32::try_from(withdrawn.len()).unwrap_or(u32::MAX).max(1);
+    /// Takes all sockets that do not pass now. Those that waited for their end keep its time, or
+    /// stay open if they pass again; the others end evenly over `spread`, the first of them now.
+    ///
+    /// Gives those that are new.
+    pub(super) fn replace(
+        &mut self,
+        withdrawn: Vec<Withdrawn>,
+        spread: Duration,
+        now: Instant,
+    ) -> Vec<Withdrawn> {
+        let waiting = self.0.drain(..);
+        let known: HashMap<_, _> = waiting
+            .map(|(at, waiting)| (waiting.entry.id, at))
+            .collect();
+        let is_new = |withdrawn: &Withdrawn| !known.contains_key(&withdrawn.entry.id);
+        let new: Vec<_> = withdrawn.iter().filter(|it| is_new(it)).cloned().collect();
+        let count = u32::try_from(new.len()).unwrap_or(u32::MAX).max(1);
         let step = spread / count;
-        let at = (0_u32..).map(|place| now + step * place);
-        let added = at
-            .zip(withdrawn)
-            .map(|(at, Withdrawn { entry, ending, .. })| (at, entry, ending));
-        self.0.extend(added);
-        self.0.make_contiguous().sort_by_key(|(at, ..)| *at);
+        let mut free = (0_u32..).map(|place| now + step * place);
+        let at = |withdrawn: &Withdrawn| match known.get(&withdrawn.entry.id) {
+            Some(at) => *at,
+            None => free.next().unwrap_or(now),
+        };
+        self.0 = timed(withdrawn, at);
+        new
+    }
+
+    fn standings(&self) -> HashMap<ConnectionId, Standing> {
+        let all = self.0.iter();
+        all.map(|(_, it)| (it.entry.id, it.standing)).collect()
     }
 
     /// Waits for the next sockets to end and ends them; nothing is lost if it is given up.
     pub(super) async fn next(&mut self) {
         match self.0.front() {
-            Some((at, ..)) => sleep_until(*at).await,
+            Some((at, _)) => sleep_until(*at).await,
             None => pending().await,
         }
         let now = Instant::now();
-        while let Some((_, entry, ending)) = self.0.pop_front_if(|(at, ..)| *at <= now) {
-            entry.end(ending);
+        while let Some((_, due)) = self.0.pop_front_if(|(at, _)| *at <= now) {
+            due.end();
         }
     }
+}
+
+/// Each with the time that it gets, the earliest first.
+fn timed(
+    withdrawn: Vec<Withdrawn>,
+    mut at: impl FnMut(&Withdrawn) -> Instant,
+) -> VecDeque<(Instant, Withdrawn)> {
+    let mut timed: Vec<_> = withdrawn.into_iter().map(|it| (at(&it), it)).collect();
+    timed.sort_by_key(|(at, _)| *at);
+    timed.into()
 }
 
 #[cfg(test)]
@@ -162,6 +206,7 @@ mod tests {
             entry: listed.entry().clone(),
             ending: Ending::SocketRevoked,
             detail: String::new(),
+            standing: Standing::Revoked,
         }
     }
 
@@ -176,7 +221,7 @@ mod tests {
         let sockets: Vec<_> = (0..10).map(|id| listed(&connections, id)).collect();
         let mut closings = Closings::default();
         let (start, spread) = (Instant::now(), Duration::from_secs(1));
-        closings.add(sockets.iter().map(withdrawn).collect(), spread, start);
+        closings.replace(sockets.iter().map(withdrawn).collect(), spread, start);
         for expected in 1..=10 {
             closings.next().await;
             assert_eq!(ended(&sockets), expected);
@@ -193,11 +238,33 @@ mod tests {
         let mut closings = Closings::default();
         let start = Instant::now();
         let first = sockets.iter().take(2).map(withdrawn).collect();
-        closings.add(first, Duration::from_secs(10), start);
+        closings.replace(first, Duration::from_secs(10), start);
         closings.next().await;
-        closings.add(vec![withdrawn(&sockets[2])], Duration::ZERO, start);
+        let left = sockets.iter().skip(1).map(withdrawn).collect();
+        let new = closings.replace(left, Duration::ZERO, start);
+        assert_eq!(new.len(), 1, "the other was known");
         closings.next().await;
         assert_eq!(sockets[2].entry().order(), Some(Ending::SocketRevoked));
         assert_eq!(ended(&sockets), 2);
+        closings.next().await;
+        // It kept its time.
+        assert!(start.elapsed() >= Duration::from_secs(5));
+        assert_eq!(ended(&sockets), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_passes_again_before_its_time_stays() {
+        let connections = Arc::new(Connections::new(1));
+        let sockets: Vec<_> = (0..3).map(|id| listed(&connections, id)).collect();
+        let mut closings = Closings::default();
+        let (start, spread) = (Instant::now(), Duration::from_secs(3));
+        closings.replace(sockets.iter().map(withdrawn).collect(), spread, start);
+        closings.next().await;
+        closings.replace(vec![withdrawn(&sockets[2])], spread, start);
+        closings.next().await;
+        assert_eq!(sockets[1].entry().order(), None);
+        assert_eq!(ended(&sockets), 2);
+        let idle = tokio::time::timeout(Duration::from_mins(1), closings.next()).await;
+        assert!(idle.is_err(), "something is left to end");
     }
 }
