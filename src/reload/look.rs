@@ -1,4 +1,4 @@
-//! What a file shows: a digest of its content, or why there is none.
+//! What a file shows: a digest of its content and mode, or why there is none.
 
 use sha2::{Digest, Sha256};
 use std::{
@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 /// What a path shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// The SHA-256 digest of its content.
+    /// The SHA-256 digest of its mode and content. A key that was refused because others could read
+    /// it may be good once they cannot.
     Content([u8; 32]),
     /// A file without content: somebody may be about to write it.
     Empty,
@@ -48,6 +49,12 @@ struct Stamp {
 const FRESH: Duration = Duration::from_secs(2);
 
 impl Look {
+    /// What a file with content shows.
+    fn of(content: &[u8; 32], mode: u32) -> Self {
+        let digest = Sha256::new().chain_update(mode.to_be_bytes());
+        Self::Content(digest.chain_update(content).finalize().into())
+    }
+
     /// Whether somebody can have meant it to stay like this.
     pub(super) fn is_whole(self) -> bool {
         matches!(self, Self::Content(_))
@@ -64,12 +71,13 @@ impl Observer {
     }
 
     fn look_at(&mut self, path: &Path) -> Look {
-        let stamp = match fs::metadata(path) {
+        let metadata = match fs::metadata(path) {
             // A pipe would block whoever opens it.
-            Ok(metadata) if metadata.is_file() => Stamp::of(&metadata),
+            Ok(metadata) if metadata.is_file() => metadata,
             Ok(_) => return Look::Unreadable,
             Err(error) => return of_error(&error),
         };
+        let stamp = Stamp::of(&metadata);
         if let Some((known, look)) = self.remembered.get(path)
             && *known == stamp
         {
@@ -78,7 +86,7 @@ impl Observer {
         let fresh = stamp.is_fresh(SystemTime::now());
         let look = match digest(path) {
             Ok((0, _)) => Look::Empty,
-            Ok((_, digest)) => Look::Content(digest),
+            Ok((_, digest)) => Look::of(&digest, metadata.mode()),
             Err(error) => of_error(&error),
         };
         if look.is_whole() && !fresh {

@@ -3,7 +3,7 @@
 use super::*;
 use std::{
     env, fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt, symlink},
     path::Path,
     process,
     sync::atomic::{AtomicUsize, Ordering},
@@ -75,6 +75,16 @@ async fn the_same_content_in_a_new_file_is_no_change() {
     let file = folder.write("a", "1");
     let mut watcher = Watcher::new([file.clone()]);
     fs::rename(folder.write("b", "1"), &file).unwrap();
+    assert_unchanged(&mut watcher).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_mode_is_noticed_though_the_content_is_the_same() {
+    let folder = Folder::new();
+    let file = folder.write("a", "1");
+    let mut watcher = Watcher::new([file.clone()]);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_changed(&mut watcher, &[&file]).await;
     assert_unchanged(&mut watcher).await;
 }
 

@@ -167,6 +167,20 @@ async fn reload_keeps_old_certificate_when_others_can_read_the_new_key() {
 }
 
 #[tokio::test]
+async fn key_that_others_could_read_is_taken_by_itself_once_they_cannot() {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    let new = another(&proxy);
+    write_pair(&proxy.folder.path("certs"), "server", &new);
+    let key = proxy.folder.path("certs/server.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    refuses(&proxy).await;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    file_reloads(&proxy, 1.0).await;
+    assert_eq!(shown(&proxy.dial()).await, new.certificate.to_vec());
+}
+
+#[tokio::test]
 async fn reload_keeps_old_certificate_while_its_folder_is_gone_and_takes_what_comes_back() {
     let backend = Backend::echo().await;
     let proxy = Proxy::start(Config::to(&backend));
