@@ -4,7 +4,7 @@ use crate::{
     config::{findings::Placed, reader::Table, units, values},
     lifecycle::ServerSettings,
 };
-use std::{num::NonZero, thread, time::Duration};
+use std::{num::NonZero, sync::LazyLock, thread, time::Duration};
 
 const DRAIN_SPREAD: Duration = Duration::from_secs(10);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
@@ -43,8 +43,12 @@ impl ServerDraft {
     }
 }
 
+/// Asked once: what is fixed at start must not differ at a reload because the process was given
+/// other cores.
 fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+    *CORES
 }
 
 /// Whoever writes only a short timeout need not write a shorter spread too.
