@@ -1,4 +1,4 @@
-//! Hundreds of reloads while connections come and go.
+//! A thousand reloads while connections come and go.
 
 use super::{another, echoes, shown};
 use crate::support::{Backend, Config, Dial, Proxy, credentials::write_pair};
@@ -63,7 +63,7 @@ async fn every_handshake_is_served_by_a_whole_pair_while_two_pairs_take_turns() 
                  key = 'certs/current/server.key' }]";
     proxy.apply(&config.set("tls", lines)).await;
     let crowd = Crowd::start(proxy.dial());
-    for name in ["a", "b"].repeat(150) {
+    for name in ["a", "b"].repeat(500) {
         point_to(&proxy, name);
         proxy.reload().await;
         echoes(&mut open).await;
@@ -79,14 +79,14 @@ async fn every_handshake_is_served_by_a_whole_pair_while_two_pairs_take_turns() 
 }
 
 #[tokio::test]
-async fn two_hundred_reloads_at_once_end_with_the_last_configuration_and_disturb_nobody() {
+async fn a_thousand_reloads_at_once_end_with_the_last_configuration_and_disturb_nobody() {
     let backend = Backend::echo().await;
     let config = Config::to(&backend);
     let proxy = Proxy::start(config.clone());
     let mut open = proxy.open("/").await;
     let crowd = Crowd::start(proxy.dial());
     let mut reloads = Vec::new();
-    for number in 1..=200 {
+    for number in 1..=1_000 {
         let limit = format!("message = '{}B'", 4096 + number);
         let text = config.clone().set("limits", &limit).text();
         proxy.folder.write("proxy.toml", text);
@@ -98,7 +98,9 @@ async fn two_hundred_reloads_at_once_end_with_the_last_configuration_and_disturb
         let outcome = reload.await.unwrap().expect("the proxy runs");
         assert!(!matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
     }
-    assert_eq!(proxy.shared.snapshot.load().limits.message, 4296);
+    let asked = proxy.metric("tidegate_reloads_total", &[("trigger", "admin")]);
+    assert!((asked - 1000.0).abs() < f64::EPSILON, "{asked}");
+    assert_eq!(proxy.shared.snapshot.load().limits.message, 5096);
     assert!(!crowd.seen().await.is_empty());
     echoes(&mut open).await;
 }
