@@ -67,6 +67,9 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// The system gives no signals, sockets or threads.
+    #[error("{0}")]
+    System(#[from] io::Error),
     /// Something that never fails did.
     #[error("cannot start: {0}")]
     Internal(String),
@@ -103,6 +106,7 @@ impl App {
             drain: Drain::default(),
             open: Arc::new(Gauge::default()),
             handshakes: Arc::new(Gauge::default()),
+            upgrades: Arc::new(Gauge::default()),
             clients: Clients::default(),
             metrics,
         });
@@ -137,7 +141,7 @@ impl App {
     ///
     /// # Errors
     /// A worker's thread cannot be started, or signals cannot be caught.
-    pub async fn run(self, control: Control) -> io::Result<()> {
+    pub async fn run(self, mut control: Control) -> io::Result<()> {
         // Before anyone is told that it runs: a signal until then would kill it.
         let signals = control.signals()?;
         for (name, address) in &self.listeners {

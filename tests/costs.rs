@@ -381,7 +381,7 @@ fn the_proxy_itself() {
     let (_, address) = app.listeners()[0].clone();
     println!("{MARK}{address}");
     std::thread::spawn(move || {
-        local(async { app.run(Control::new(false)).await.unwrap() });
+        local(async { app.run(Control::new()).await.unwrap() });
     });
     for line in std::io::stdin().lock().lines() {
         line.unwrap();

@@ -1,6 +1,6 @@
 //! The control loop: signals, files, the admin listener and the drain, on one thread of their own.
 
-use super::operations::{AppOperations, Request};
+use super::operations::AppOperations;
 use crate::{
     admin,
     connection::Shared,
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::mpsc,
+    sync::{Notify, mpsc, oneshot},
     time::{MissedTickBehavior, interval},
 };
 
@@ -28,16 +28,29 @@ const PROBE: Duration = Duration::from_millis(500);
 /// How often is looked what expires soon.
 const EXPIRY: Duration = Duration::from_hours(6);
 
-/// What tells a running proxy to do something, besides signals and files.
+/// What tells a running proxy to do something, besides files.
 pub struct Control {
-    requests: mpsc::Receiver<Request>,
-    sender: mpsc::Sender<Request>,
-    signals: bool,
+    requests: mpsc::Receiver<ReloadRequest>,
+    handle: Handle,
+    /// Caught from the start; `None`: signals are not obeyed.
+    hangup: Option<Signal>,
 }
 
 /// Tells a running proxy to do something; for tests and the demo.
 #[derive(Clone)]
-pub struct Handle(mpsc::Sender<Request>);
+pub struct Handle {
+    reload: mpsc::Sender<ReloadRequest>,
+    /// Beside the queue: reloads that wait there must not keep a drain out.
+    drain: Arc<Notify>,
+}
+
+/// Reading the configuration anew, as somebody asks for it.
+struct ReloadRequest {
+    /// Only say what would change.
+    preview: bool,
+    /// Where the outcome goes.
+    reply: oneshot::Sender<Outcome>,
+}
 
 /// What the control loop works on.
 pub(super) struct Running {
@@ -58,7 +71,7 @@ pub(super) struct Signals {
 
 /// What happened.
 enum Event {
-    Request(Request),
+    Request(ReloadRequest),
     Reload(Trigger),
     Drain,
     EndNow,
@@ -67,39 +80,61 @@ enum Event {
 }
 
 impl Control {
-    /// Control that obeys the process's signals as well, if `signals` is true.
-    pub fn new(signals: bool) -> Self {
-        let (sender, requests) = mpsc::channel(16);
+    /// Control by [`Handle`]s alone.
+    pub fn new() -> Self {
+        let (reload, requests) = mpsc::channel(16);
+        let drain = Arc::default();
         Self {
             requests,
-            sender,
-            signals,
+            handle: Handle { reload, drain },
+            hangup: None,
         }
     }
 
-    /// Takes the process's signals over, if they are to be obeyed.
-    pub(super) fn signals(&self) -> io::Result<Option<Signals>> {
-        self.signals.then(Signals::listen).transpose()
+    /// Obeys the process's signals as well.
+    ///
+    /// HUP is caught from now on, so that one that comes while files are read for the first time
+    /// reloads them instead of ending the process. The others end it until [`super::App::run`].
+    ///
+    /// # Errors
+    /// The signal cannot be caught.
+    ///
+    /// # Panics
+    /// Outside a runtime, which delivers the signals.
+    pub fn obey_signals(&mut self) -> io::Result<()> {
+        self.hangup = Some(signal(SignalKind::hangup())?);
+        Ok(())
+    }
+
+    /// Takes the process's other signals over, if they are to be obeyed.
+    pub(super) fn signals(&mut self) -> io::Result<Option<Signals>> {
+        self.hangup.take().map(Signals::listen).transpose()
     }
 
     /// A handle that tells the proxy to do something.
     pub fn handle(&self) -> Handle {
-        Handle(self.sender.clone())
+        self.handle.clone()
+    }
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl Handle {
     /// Reads the configuration anew; gives what became of it, or `None` if the proxy is gone.
     pub async fn reload(&self, preview: bool) -> Option<Outcome> {
-        let (reply, outcome) = tokio::sync::oneshot::channel();
-        self.0.send(Request::Reload { preview, reply }).await.ok()?;
+        let (reply, outcome) = oneshot::channel();
+        let request = ReloadRequest { preview, reply };
+        self.reload.send(request).await.ok()?;
         outcome.await.ok()
     }
 
     /// Begins the drain, soon.
     pub fn drain_soon(&self) {
-        // If it is not taken, the proxy is gone, or another request that drains is waiting.
-        let _ = self.0.try_send(Request::Drain);
+        self.drain.notify_one();
     }
 }
 
@@ -126,12 +161,13 @@ impl Running {
         let shared = self.shared.clone();
         tokio::select! {
             result = admin => result,
-            () = self.obey(control.requests, signals) => Ok(()),
+            () = self.obey(control, signals) => Ok(()),
             () = probe_forever(&shared) => Ok(()),
         }
     }
 
-    async fn obey(&mut self, mut requests: mpsc::Receiver<Request>, mut signals: Option<Signals>) {
+    async fn obey(&mut self, control: Control, mut signals: Option<Signals>) {
+        let (mut requests, drain) = (control.requests, control.handle.drain);
         let mut draining: Pin<Box<dyn Future<Output = usize>>> = Box::pin(pending());
         let mut expiry = interval(EXPIRY);
         expiry.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,6 +176,7 @@ impl Running {
             let watch = self.reloader.settings().server.watch;
             let event = tokio::select! {
                 Some(request) = requests.recv() => Event::Request(request),
+                () = drain.notified() => Event::Drain,
                 event = next_signal(signals.as_mut()) => event,
                 _ = self.watcher.changed(), if watch => Event::Reload(Trigger::File),
                 cut = &mut draining => Event::Drained(cut),
@@ -147,14 +184,14 @@ impl Running {
                 _ = expiry.tick() => Event::Expiry,
             };
             match event {
-                Event::Request(Request::Reload { preview, reply }) => {
+                Event::Request(ReloadRequest { preview, reply }) => {
                     // Whoever asked may have gone; the reload stands.
                     let _ = reply.send(self.reload(Trigger::Admin, preview).await);
                 }
                 Event::Reload(trigger) => {
                     self.reload(trigger, false).await;
                 }
-                Event::Request(Request::Drain) | Event::Drain => self.begin_drain(&mut draining),
+                Event::Drain => self.begin_drain(&mut draining),
                 Event::Expiry => reload::warn_of_expiry(&self.shared.snapshot.load()),
                 Event::EndNow => return tracing::warn!("interrupted again: ending now"),
                 Event::Drained(cut) => return tracing::info!(cut, "drained"),
@@ -164,11 +201,14 @@ impl Running {
 
     async fn reload(&mut self, trigger: Trigger, preview: bool) -> Outcome {
         let watcher = &mut self.watcher;
+        // A preview leaves what it sees to be noticed and put to use.
+        if !preview {
+            // Before anything is read, so that what is written meanwhile is noticed afterwards.
+            watcher.acknowledge();
+        }
         let look = |paths: &[PathBuf]| {
-            watcher.set_paths(paths.to_vec());
-            // A preview leaves what it has seen to be noticed and put to use.
             if !preview {
-                watcher.acknowledge();
+                watcher.set_paths(paths.to_vec());
             }
         };
         let reloading = self.reloader.reload(&self.shared, trigger, preview, look);
@@ -183,15 +223,17 @@ impl Running {
         let open = self.shared.connections.len();
         let settings = self.reloader.settings().server.clone();
         tracing::info!(open, spread = ?settings.drain_spread, timeout = ?settings.drain_timeout, "draining");
-        let connections = self.shared.connections.clone();
-        *draining = Box::pin(async move { drain::close_all(&connections, &settings).await });
+        let shared = self.shared.clone();
+        *draining = Box::pin(async move {
+            drain::close_all(&shared.connections, &shared.upgrades, &settings).await
+        });
     }
 }
 
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    fn listen(hangup: Signal) -> io::Result<Self> {
         Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
+            hangup,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             interrupted: false,

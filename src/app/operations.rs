@@ -25,20 +25,6 @@ use std::{
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::oneshot;
-
-/// What the control loop is asked to do.
-pub(super) enum Request {
-    /// Read the configuration anew.
-    Reload {
-        /// Only say what would change.
-        preview: bool,
-        /// Where the outcome goes.
-        reply: oneshot::Sender<Outcome>,
-    },
-    /// Begin the drain.
-    Drain,
-}
 
 /// The operations of a running proxy.
 pub(super) struct AppOperations {

@@ -171,11 +171,15 @@ fn serve(echo: Echo) {
 
 impl Running {
     fn start(app: App) -> io::Result<Self> {
-        let control = Control::new(true);
+        let mut control = Control::new();
         let handle = control.handle();
         let (tell, ended) = std_mpsc::channel();
         workers::start_thread("control", move || {
-            let result = block_on(app.run(control)).and_then(|result| result);
+            let result = block_on(async {
+                control.obey_signals()?;
+                app.run(control).await
+            });
+            let result = result.and_then(|result| result);
             // Nobody waits for it any more if the demo failed in between.
             let _ = tell.send(result);
         })?;

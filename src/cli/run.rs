@@ -25,16 +25,21 @@ pub fn run(config: &Path, args: &LogArgs) -> ExitCode {
         Ok(queue) => queue,
         Err(error) => return fail(&error, 1),
     };
-    let code = match App::bind(config, queue.dropped()) {
-        Ok(app) => match block_on(app.run(Control::new(true))) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
-            Ok(Err(error)) | Err(error) => fail(&error, 1),
-        },
-        Err(StartError::Configuration(problems)) => refuse(&problems),
+    let code = match block_on(serve(config, &queue)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(StartError::Configuration(problems))) => refuse(&problems),
+        Ok(Err(error)) => fail(&error, 1),
         Err(error) => fail(&error, 1),
     };
     queue.flush(LAST_LINES);
     code
+}
+
+async fn serve(config: &Path, queue: &log::LogQueue) -> Result<(), StartError> {
+    let mut control = Control::new();
+    control.obey_signals()?;
+    let app = App::bind(config, queue.dropped())?;
+    Ok(app.run(control).await?)
 }
 
 /// Starts the process's log, with the thread that writes it.
@@ -96,5 +101,8 @@ pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    Ok(runtime.block_on(future))
+    let output = runtime.block_on(future);
+    // Without waiting for a resolver that does not answer.
+    runtime.shutdown_background();
+    Ok(output)
 }

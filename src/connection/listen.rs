@@ -12,7 +12,7 @@ use crate::{
 };
 use aws_lc_rs::rand;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::OnceCell, io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::sleep,
@@ -118,6 +118,7 @@ fn admit(
         worker: worker.clone(),
         listener: listener.clone(),
         snapshot,
+        under_way: OnceCell::new(),
     };
     if let Some(held) = worker.shared.open.take(visit.snapshot.limits.connections) {
         workers::spawn_connection(serve(visit, Admission { held, guard }, tcp, handshake));

@@ -45,7 +45,7 @@ use dial::{Answer, Switched};
 use handshake::Failed;
 use listen::{Admission, Listener};
 use snapshot::{Route, Snapshot};
-use std::{fmt::Display, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{cell::OnceCell, fmt::Display, net::SocketAddr, rc::Rc, sync::Arc};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout},
@@ -64,6 +64,8 @@ pub struct Visit {
     pub listener: Rc<Listener>,
     /// The one snapshot that it is judged by.
     pub snapshot: Arc<Snapshot>,
+    /// Lets a drain wait for the answer to its request, once that is there.
+    pub under_way: OnceCell<Held>,
 }
 
 /// Why a connection does not become a socket.
@@ -154,7 +156,7 @@ async fn upgrade(
     };
     // The request is read even if the client is refused: only then can it be told why.
     let request = Request::read(visit, stream, early).await.map_err(stopped)?;
-    if visit.worker.shared.drain.has_begun() {
+    if !visit.begins_before_drain() {
         return Err(stopped(Ending::RefusedDraining.into()));
     }
     let head = request.head().map_err(stopped)?;
@@ -292,6 +294,19 @@ impl Visit {
             peer: Some(self.peer),
             ..Parties::default()
         }
+    }
+
+    /// Whether its request comes before a drain, which then waits for the answer.
+    fn begins_before_drain(&self) -> bool {
+        let shared = &self.worker.shared;
+        // Held before looking, so that a drain that begins in between sees it.
+        let held = shared.upgrades.take(usize::MAX);
+        let before = !shared.drain.has_begun();
+        if let Some(held) = held.filter(|_| before) {
+            // A connection has one request.
+            let _ = self.under_way.set(held);
+        }
+        before
     }
 
     /// A place for one more socket of a client.

@@ -39,6 +39,8 @@ pub struct Shared {
     pub open: Arc<Gauge>,
     /// TLS handshakes that are under way.
     pub handshakes: Arc<Gauge>,
+    /// Requests that came before a drain and have no answer yet.
+    pub upgrades: Arc<Gauge>,
     /// What each client has and has sent, where that is limited.
     pub clients: Clients,
     /// What is counted.

@@ -1,6 +1,6 @@
 //! The drain: no new sockets, the open ones closed evenly, then the deadline.
 
-use super::{ServerSettings, connections::Connections};
+use super::{ServerSettings, connections::Connections, permits::Gauge};
 use crate::ending::Ending;
 use std::sync::{
     Arc,
@@ -55,14 +55,21 @@ impl Drain {
 
 /// Orders the end of every open socket, evenly over `drain_spread`, and of what is left at
 /// `drain_timeout`. Gives how many were cut at the deadline.
-pub async fn close_all(connections: &Arc<Connections>, settings: &ServerSettings) -> usize {
+///
+/// Upgrades that were `under_way` when the drain began get their answer first; they are listed late.
+pub async fn close_all(
+    connections: &Arc<Connections>,
+    under_way: &Gauge,
+    settings: &ServerSettings,
+) -> usize {
     let start = Instant::now();
     let deadline = start + settings.drain_timeout;
     spread(connections, settings, start).await;
     while Instant::now() < deadline {
-        // Sockets that were being opened when the drain began are listed late.
+        // In this order: an upgrade is listed before it is no longer under way.
+        let upgrades = under_way.held();
         let left = connections.all();
-        if left.is_empty() {
+        if left.is_empty() && upgrades == 0 {
             return 0;
         }
         for entry in &left {

@@ -4,7 +4,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -25,7 +25,7 @@ impl Gauge {
     /// Takes a unit unless `limit` are held already.
     pub fn take(self: &Arc<Self>, limit: usize) -> Option<Held> {
         let below = |held: usize| (held < limit).then_some(held + 1);
-        self.held.fetch_update(Relaxed, Relaxed, below).ok()?;
+        self.held.fetch_update(SeqCst, SeqCst, below).ok()?;
         Some(Held(self.clone()))
     }
 
@@ -50,13 +50,13 @@ impl Gauge {
 
     /// How many units are held.
     pub fn held(&self) -> usize {
-        self.held.load(Relaxed)
+        self.held.load(SeqCst)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.held.fetch_sub(1, Relaxed);
+        self.0.held.fetch_sub(1, SeqCst);
         self.0.given_back.notify_one();
     }
 }
@@ -100,9 +100,9 @@ mod tests {
         let gauge = Arc::new(Gauge::default());
         let _one = gauge.take(1).unwrap();
         let limit = AtomicUsize::new(1);
-        let waiting = gauge.wait(|| limit.load(Relaxed));
+        let waiting = gauge.wait(|| limit.load(SeqCst));
         let raise = async {
-            limit.store(2, Relaxed);
+            limit.store(2, SeqCst);
             gauge.limit_changed();
         };
         let (_held, ()) = tokio::join!(waiting, raise);

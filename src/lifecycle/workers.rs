@@ -32,6 +32,8 @@ where
             Ok(runtime) => {
                 let _ = report.send(Ok(()));
                 runtime.block_on(make());
+                // Without waiting for a resolver that does not answer.
+                runtime.shutdown_background();
             }
             Err(error) => {
                 let _ = report.send(Err(error));
@@ -76,7 +78,21 @@ pub fn spawn_beside(future: impl Future<Output = ()> + 'static) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::mpsc;
+    use std::{sync::mpsc, time::Duration};
+
+    #[test]
+    fn a_worker_ends_though_a_resolver_does_not_answer() {
+        let (release, held) = mpsc::channel::<()>();
+        let worker = start(0, move || async move {
+            // As names are looked up.
+            tokio::task::spawn_blocking(move || held.recv());
+            tokio::task::yield_now().await;
+        });
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || tell.send(worker.unwrap().join().is_ok()));
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(true));
+        drop(release);
+    }
 
     #[test]
     fn a_panic_ends_its_connection_alone() {

@@ -3,8 +3,12 @@
 use crate::support::{
     Backend, Config, Process, Proxy, Upgrade, Wire, client, eventually, frame, wire::Answer, within,
 };
+use std::sync::Arc;
 use tidegate::{frame::Opcode, reload::Outcome};
-use tokio::time::{Duration, Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Duration, Instant},
+};
 
 async fn echoes(socket: &mut Wire) {
     socket.send(&frame::text("still there?")).await;
@@ -68,6 +72,37 @@ async fn whoever_comes_during_a_drain_is_told_503_with_its_reason() {
         .wait_for("tidegate_upgrades_total", &refused, 2.0)
         .await;
     assert_eq!(backend.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn upgrade_that_is_under_way_gets_its_answer_before_the_drain_is_over() {
+    let answer = Arc::new(Semaphore::new(0));
+    let backend = Backend::hesitant(answer.clone()).await;
+    let proxy = Proxy::start(Config::to(&backend).set("server", "drain_timeout = '1h'"));
+    let mut socket = proxy.connect().await;
+    socket.send(&Upgrade::to("/").octets()).await;
+    backend.request().await;
+    begin(&proxy).await;
+    answer.add_permits(1);
+    assert_eq!(socket.read_head().await.status(), 101);
+    leave(&mut socket).await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn drain_is_begun_though_more_reloads_wait_than_there_is_room_for() {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    let reloads = (0..64).map(|_| {
+        let handle = proxy.handle.clone();
+        tokio::spawn(async move { handle.reload(false).await })
+    });
+    let reloads: Vec<_> = reloads.collect();
+    // Each of them asks.
+    tokio::task::yield_now().await;
+    proxy.handle.drain_soon();
+    proxy.wait_for("tidegate_draining", &[], 1.0).await;
+    drop(reloads);
 }
 
 #[tokio::test]

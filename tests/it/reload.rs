@@ -4,6 +4,7 @@ mod certificates;
 mod refused;
 mod row;
 mod storm;
+mod timing;
 
 use crate::support::{Backend, Config, Dial, Proxy, Upgrade, Wire, eventually, frame, within};
 use tidegate::{cli::certs::Issued, reload::Outcome};

@@ -50,7 +50,7 @@ impl Proxy {
         log::start();
         let folder = Folder::with(&config);
         let app = App::bind(&folder.path("proxy.toml"), Arc::default())?;
-        let control = Control::new(false);
+        let control = Control::new();
         let (handle, shared) = (control.handle(), app.shared());
         let addresses = app.listeners().to_vec();
         let admin = app.admin().expect("Config always has an admin listener");
