@@ -10,15 +10,24 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
-    convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration,
+    collections::VecDeque,
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
 
-/// Connections at once; more wait in the listener's backlog.
+/// Connections at once; for one more, the one that has been there longest has to go.
 const CONNECTIONS: usize = 64;
 /// Accept to a whole header section, and again for the body.
 const REQUEST: Duration = Duration::from_secs(10);
@@ -33,6 +42,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What connections are given to finish after `shutdown`.
 const FINISH: Duration = Duration::from_secs(1);
 
+/// A connection, as the listener knows it.
+struct Guest {
+    task: AbortHandle,
+    /// Whether its call is being answered: then it is not sent away.
+    busy: Arc<AtomicBool>,
+}
+
 /// Serves until `shutdown` is done. Its tasks live in a set of its own, and end with it.
 pub async fn serve(
     listener: TcpListener,
@@ -40,15 +56,22 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) {
     let mut connections = JoinSet::new();
+    let mut guests = VecDeque::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let room = connections.len() < CONNECTIONS;
+        guests.retain(|guest: &Guest| !guest.task.is_finished());
+        let room = connections.len() < CONNECTIONS || guests.iter().any(Guest::is_idle);
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept(&listener), if room => {
-                let (stream, peer) = accepted;
-                connections.spawn(connection(stream, peer, Arc::clone(&operations)));
+            (stream, peer) = accept(&listener), if room => {
+                if connections.len() >= CONNECTIONS {
+                    send_away(&mut guests);
+                }
+                let busy = Arc::new(AtomicBool::new(false));
+                let served = connection(stream, peer, Arc::clone(&operations), Arc::clone(&busy));
+                let task = connections.spawn(served);
+                guests.push_back(Guest { task, busy });
             }
         }
     }
@@ -58,6 +81,21 @@ pub async fn serve(
         while connections.join_next().await.is_some() {}
     })
     .await;
+}
+
+impl Guest {
+    fn is_idle(&self) -> bool {
+        !self.busy.load(Relaxed)
+    }
+}
+
+/// Makes room: connections that say nothing, or do not take their answer, must not keep a probe
+/// of this process waiting until it is thought to be dead.
+fn send_away(guests: &mut VecDeque<Guest>) {
+    let oldest = guests.iter().position(Guest::is_idle);
+    if let Some(guest) = oldest.and_then(|place| guests.remove(place)) {
+        guest.task.abort();
+    }
 }
 
 /// However often it fails until then: that is one event, and one line.
@@ -75,8 +113,13 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 /// One connection with one request: keeping it alive would let a few idle ones shut out the rest.
-async fn connection(stream: TcpStream, peer: SocketAddr, operations: Arc<dyn Operations>) {
-    let service = service_fn(|request| respond(request, peer, &*operations));
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    operations: Arc<dyn Operations>,
+    busy: Arc<AtomicBool>,
+) {
+    let service = service_fn(|request| respond(request, peer, &*operations, &busy));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(REQUEST)
@@ -94,12 +137,15 @@ async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
     operations: &dyn Operations,
+    busy: &AtomicBool,
 ) -> Result<Answer, Infallible> {
     let (head, body) = request.into_parts();
     let answer = match timeout(REQUEST, Limited::new(body, BODY).collect()).await {
         Ok(Ok(_)) => {
             let request = Request::from_parts(head, ());
+            busy.store(true, Relaxed);
             let answer = endpoint::answer(&request, peer, operations).await;
+            busy.store(false, Relaxed);
             log(&request, peer, &answer);
             answer
         }

@@ -3,14 +3,15 @@
 use super::*;
 use std::{
     fs,
-    future::{Future, ready},
+    future::Future,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,6 +25,8 @@ struct Fake {
     not_ready: AtomicBool,
     token_file: Mutex<Option<PathBuf>>,
     calls: Mutex<Vec<String>>,
+    /// Whoever has it holds up reloads.
+    reloading: tokio::sync::Mutex<()>,
 }
 
 impl Fake {
@@ -56,7 +59,7 @@ impl Operations for Fake {
 
     fn reload(&self, preview: bool) -> Pin<Box<dyn Future<Output = ReloadAnswer> + Send + '_>> {
         self.note(format!("reload {preview}"));
-        Box::pin(ready(if preview {
+        let answer = if preview {
             ReloadAnswer::Refused(vec![Problem {
                 severity: "error",
                 place: Some("proxy.toml:3:1".to_owned()),
@@ -72,7 +75,11 @@ impl Operations for Fake {
                 touched: Vec::new(),
                 warnings: Vec::new(),
             })
-        }))
+        };
+        Box::pin(async move {
+            let _begun = self.reloading.lock().await;
+            answer
+        })
     }
 
     fn drain(&self) {
@@ -375,6 +382,41 @@ async fn silent_connections_end_at_the_deadline_and_make_room() {
         // Ended, by FIN or RST.
         let _ = stream.read_to_end(&mut rest).await;
     }
+}
+
+/// In real time: long before the deadline of those who say nothing.
+#[tokio::test]
+async fn a_call_is_answered_at_once_though_silent_connections_take_every_place() {
+    let running = Running::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(running.address).await.unwrap());
+    }
+    let call = tokio::time::timeout(Duration::from_secs(5), running.call("GET /livez"));
+    assert!(is(&call.await.unwrap(), 200));
+}
+
+#[tokio::test]
+async fn a_call_that_is_being_answered_is_not_sent_away() {
+    let running = Running::start().await;
+    let hold = running.fake.reloading.lock().await;
+    let mut reload = pin!(running.call("POST /reload"));
+    let begun = async {
+        while running.fake.calls().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = &mut reload => panic!("{answer}"),
+        () = begun => {}
+    }
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        silent.push(TcpStream::connect(running.address).await.unwrap());
+    }
+    assert!(is(&running.call("GET /livez").await, 200));
+    drop(hold);
+    assert!(is(&reload.await, 200));
 }
 
 #[tokio::test]
