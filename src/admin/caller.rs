@@ -4,7 +4,7 @@ use super::answer::Refusal;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::{HeaderName, Request, StatusCode, header, uri::Authority};
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     net::{IpAddr, SocketAddr},
     os::unix::fs::PermissionsExt,
@@ -116,15 +116,15 @@ pub fn check_token_file(file: &Path) -> io::Result<()> {
 
 /// The token of a file that only its owner can read; read at every call, so that it can be changed.
 fn token_of(file: &Path) -> io::Result<Vec<u8>> {
-    let opened = File::open(file)?;
-    let metadata = opened.metadata()?;
+    // Before it is opened: a pipe would wait for whoever writes into it.
+    let metadata = fs::metadata(file)?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o077 != 0 {
         return Err(io::Error::other(
             "it must be a file that only its owner can read (chmod 600)",
         ));
     }
     let mut token = Vec::new();
-    opened.take(TOKEN + 1).read_to_end(&mut token)?;
+    File::open(file)?.take(TOKEN + 1).read_to_end(&mut token)?;
     let token = token.trim_ascii().to_vec();
     if token.is_empty() || token.len() as u64 > TOKEN {
         return Err(io::Error::other(
@@ -162,7 +162,7 @@ fn single<'a, B>(request: &'a Request<B>, name: &HeaderName) -> Result<Option<&'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{fs, io::Write, path::PathBuf};
+    use std::{io::Write, path::PathBuf};
 
     const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 50_000);
     const REMOTE: ([u8; 4], u16) = ([192, 0, 2, 7], 50_000);
@@ -190,6 +190,15 @@ mod tests {
         let mut file = File::create(&path).unwrap();
         file.write_all(content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    fn pipe() -> PathBuf {
+        let name = format!("tidegate-admin-{}-pipe", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut mkfifo = std::process::Command::new("mkfifo");
+        let made = mkfifo.args(["-m", "600"]).arg(&path).status();
+        assert!(made.unwrap().success());
         path
     }
 
@@ -300,6 +309,7 @@ mod tests {
             token_file("readable", b"sesame", 0o640),
             token_file("empty", b" \n", 0o600),
             token_file("huge", &[b'a'; 5000], 0o600),
+            pipe(),
         ];
         for file in files {
             let fields = [("host", "192.0.2.1"), ("authorization", "Bearer sesame")];

@@ -18,6 +18,11 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, MaterialError> {
 
 fn read_up_to(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, MaterialError> {
     let failed = |error: std::io::Error| unreadable(path, &error);
+    // Opening a pipe would wait for whoever writes into it, for ever perhaps.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        let hint = "expected a regular file: no folder, pipe, socket or device";
+        return Err(MaterialError::new(path, "this is no file", hint));
+    }
     let file = fs::File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     if size > most {

@@ -6,7 +6,7 @@ use crate::support::{
     credentials::{write_key, write_pair},
     log,
 };
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, sync::Arc};
 use tidegate::{
     cli::certs::{LeafRequest, Validity},
     config::Diagnostic,
@@ -151,6 +151,23 @@ async fn reload_keeps_old_certificate_when_a_file_cannot_be_read() {
             // A folder in its place: the superuser reads whatever the mode forbids.
             fs::remove_file(proxy.folder.path(file)).unwrap();
             fs::create_dir(proxy.folder.path(file)).unwrap();
+        })
+        .await;
+    }
+}
+
+/// Who opens a pipe waits for whoever writes, and the proxy would answer nobody any more.
+#[tokio::test]
+async fn reload_keeps_old_certificate_when_a_file_is_a_pipe() {
+    for file in ["certs/server.pem", "certs/server.key"] {
+        keeps_the_old_pair(file, "this is no file", |proxy| {
+            let path = proxy.folder.path(file);
+            fs::remove_file(&path).unwrap();
+            let made = Command::new("mkfifo")
+                .args(["-m", "600"])
+                .arg(path)
+                .status();
+            assert!(made.unwrap().success());
         })
         .await;
     }
