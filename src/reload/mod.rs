@@ -24,6 +24,7 @@ use build::{Candidate, Digests};
 use changes::Difference;
 use review::{Closings, Withdrawn};
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
@@ -111,6 +112,10 @@ impl Reloader {
         preview: bool,
         look: impl FnOnce(&[PathBuf]),
     ) -> Outcome {
+        if let Some(problem) = no_file(&self.path) {
+            let problems = vec![problem];
+            return Outcome::Failed { problems };
+        }
         let (generation, candidate) = {
             let in_use = shared.snapshot.load();
             let candidate = build::prepare(&self.path, Some(&in_use.trust), look);
@@ -193,6 +198,15 @@ impl Reloader {
         new.iter().for_each(Withdrawn::log);
         touched
     }
+}
+
+/// The start may read from a pipe. Now that would stop whoever controls until somebody writes.
+fn no_file(path: &Path) -> Option<Diagnostic> {
+    let metadata = fs::metadata(path).ok()?;
+    let name = path.display().to_string();
+    let problem = Diagnostic::error(name, "cannot read the configuration: this is no file");
+    let hint = "put the configuration where it was at the start, as a regular file";
+    (!metadata.is_file()).then(|| problem.hint(hint))
 }
 
 /// The open sockets that would end if this were put to use.

@@ -6,7 +6,7 @@ use crate::support::{
     credentials::{write_key, write_pair},
     log,
 };
-use std::{fs, os::unix::fs::PermissionsExt, process::Command, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, sync::Arc};
 use tidegate::{
     cli::certs::{LeafRequest, Validity},
     config::Diagnostic,
@@ -161,16 +161,26 @@ async fn reload_keeps_old_certificate_when_a_file_cannot_be_read() {
 async fn reload_keeps_old_certificate_when_a_file_is_a_pipe() {
     for file in ["certs/server.pem", "certs/server.key"] {
         keeps_the_old_pair(file, "this is no file", |proxy| {
-            let path = proxy.folder.path(file);
-            fs::remove_file(&path).unwrap();
-            let made = Command::new("mkfifo")
-                .args(["-m", "600"])
-                .arg(path)
-                .status();
-            assert!(made.unwrap().success());
+            become_pipe(&proxy.folder.path(file));
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn configuration_that_has_become_a_pipe_is_refused() {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    become_pipe(&proxy.folder.path("proxy.toml"));
+    let problems = refuses(&proxy).await;
+    assert!(problems[0].message.contains("no file"), "{problems:?}");
+}
+
+fn become_pipe(path: &Path) {
+    fs::remove_file(path).unwrap();
+    let mut mkfifo = Command::new("mkfifo");
+    let made = mkfifo.args(["-m", "600"]).arg(path).status();
+    assert!(made.unwrap().success());
 }
 
 #[tokio::test]
