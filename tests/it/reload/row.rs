@@ -100,9 +100,13 @@ async fn reloads_in_a_row_take_no_descriptors_no_threads_and_no_memory() {
             before = Some(Held::by(&process));
         }
     }
-    let (before, after) = (before.unwrap(), Held::by(&process));
-    assert_eq!(after.descriptors, before.descriptors);
-    assert_eq!(after.threads, before.threads);
+    let (before, mut after) = (before.unwrap(), Held::by(&process));
+    // A look at the files holds a descriptor for a moment, at either time.
+    eventually("no more descriptors and threads than before", || {
+        after = Held::by(&process);
+        after.descriptors <= before.descriptors && after.threads <= before.threads
+    })
+    .await;
     let more = after.kibibytes.saturating_sub(before.kibibytes);
     assert!(more < 4096, "{more} KiB for {} reloads", RELOADS * 3 / 4);
     for socket in &mut sockets {
