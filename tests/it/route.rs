@@ -81,7 +81,7 @@ async fn request_that_no_route_matches_is_not_found() {
         ("localhost", "/chat"),
         ("chat.test", "/Chat"),
     ] {
-        let proxy = Proxy::start(config.clone());
+        let proxy = Proxy::start(config.for_another());
         let mut wire = ask(&proxy, host, &Upgrade::to(path)).await;
         let document = refusal::expect(&proxy, &mut wire, 404, "no_route").await;
         assert!(
@@ -257,7 +257,7 @@ async fn origin_matches_exactly_or_is_refused() {
             .add("Origin", "https://evil.test"),
     ];
     for request in refused {
-        let proxy = Proxy::start(config.clone());
+        let proxy = Proxy::start(config.for_another());
         let mut wire = proxy.connect().await;
         wire.send(&request.octets()).await;
         refusal::expect(&proxy, &mut wire, 403, "origin_not_allowed").await;

@@ -40,10 +40,11 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("admin", "address = '127.0.0.1:0'"),
 ];
 
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
 impl Config {
     /// One listener named `public`, fresh credentials, an admin listener, and no route.
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let config = Self {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             tables: BTreeMap::new(),
@@ -56,6 +57,15 @@ impl Config {
         DEFAULTS
             .iter()
             .fold(config, |config, (table, line)| config.set(table, line))
+    }
+
+    /// The same for another proxy: with names of its own, so that their log lines cannot be taken
+    /// for each other's where the system gives two clients one port.
+    pub(crate) fn for_another(&self) -> Self {
+        Self {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            ..self.clone()
+        }
     }
 
     /// As [`Config::new`], with a backend `echo` and a route `echo` for every path. The first
