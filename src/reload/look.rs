@@ -72,9 +72,7 @@ impl Observer {
 
     fn look_at(&mut self, path: &Path) -> Look {
         let metadata = match fs::metadata(path) {
-            // A pipe would block whoever opens it.
-            Ok(metadata) if metadata.is_file() => metadata,
-            Ok(_) => return Look::Unreadable,
+            Ok(metadata) => metadata,
             Err(error) => return of_error(&error),
         };
         let stamp = Stamp::of(&metadata);
@@ -119,8 +117,12 @@ impl Stamp {
 
 /// How many octets a file has, and the SHA-256 of them.
 ///
-/// Reads piece by piece: keys are never whole in memory here, and the piece is wiped.
+/// Reads piece by piece: keys are never whole in memory here, and the piece is wiped. What is no
+/// file is not opened: a pipe would block whoever does.
 pub(super) fn digest(path: &Path) -> io::Result<(u64, [u8; 32])> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("no file"));
+    }
     let mut file = File::open(path)?;
     let mut piece = Zeroizing::new([0; 16 * 1024]);
     let mut digest = Sha256::new();

@@ -7,7 +7,7 @@ use std::{
 
 use rcgen::{RevocationReason, RevokedCertParams, SerialNumber};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, pem::PemObject};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use x509_parser::{
     prelude::FromDer,
     revocation_list::{CertificateRevocationList, RevokedCertificate},
@@ -19,6 +19,7 @@ use super::{
     authority::entry,
     files::{self, Readers},
     hexadecimal,
+    show::written,
 };
 
 /// What a list says.
@@ -55,17 +56,12 @@ pub(super) fn revoke(
     let signed = authority.sign_crl(number, list.entries, validity)?;
     files::replace(&path, &signed.pem()?, Readers::Everybody)?;
     writeln!(output, "{}", path.display())?;
-    let until = written(validity.not_after);
+    // The list has whole seconds.
+    let until = validity.not_after.replace_nanosecond(0);
+    let until = written(until.unwrap_or(validity.not_after));
     let next = "`tidegate certs revoke --refresh` signs it anew";
     writeln!(output, "good until {until}; {next}")?;
     Ok(())
-}
-
-fn written(time: OffsetDateTime) -> String {
-    let seconds = time.replace_nanosecond(0).unwrap_or(time);
-    seconds
-        .format(&Rfc3339)
-        .unwrap_or_else(|_| time.to_string())
 }
 
 impl List {

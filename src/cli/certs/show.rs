@@ -131,8 +131,8 @@ fn certificate(der: &[u8], now: OffsetDateTime) -> Option<Object> {
     Some(Object::Certificate(Certificate {
         names: names(&identity),
         issuer: distinguished_name(parsed.issuer()),
-        not_before: written(not_before),
-        not_after: written(not_after),
+        not_before: written(not_before.to_datetime()),
+        not_after: written(not_after.to_datetime()),
         days_left: (not_after.to_datetime() - now).whole_days(),
         state: state(&identity, now.unix_timestamp()),
         key: key(&parsed),
@@ -205,21 +205,21 @@ fn list(der: &[u8], now: OffsetDateTime) -> Option<Object> {
     let days = |time: ASN1Time| (time.to_datetime() - now).whole_days();
     let revoked = parsed.iter_revoked_certificates().map(|entry| Revoked {
         serial: hexadecimal(&entry.user_certificate.to_bytes_be()),
-        at: written(entry.revocation_date),
+        at: written(entry.revocation_date.to_datetime()),
         reason: entry.reason_code().map(|(_, code)| code.to_string()),
     });
     Some(Object::RevocationList(List {
         issuer: distinguished_name(parsed.issuer()),
         number: parsed.crl_number().map(ToString::to_string),
-        this_update: written(parsed.last_update()),
-        next_update: next_update.map(written),
+        this_update: written(parsed.last_update().to_datetime()),
+        next_update: next_update.map(|time| written(time.to_datetime())),
         days_left: next_update.map(days),
         revoked: revoked.collect(),
     }))
 }
 
-fn written(time: ASN1Time) -> String {
-    let time = time.to_datetime();
+/// As RFC 3339 writes it.
+pub(super) fn written(time: OffsetDateTime) -> String {
     time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }
 

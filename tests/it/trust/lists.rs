@@ -113,6 +113,14 @@ impl Listed {
     async fn refuses_with(&self, alert: AlertDescription) {
         assert_eq!(self.proxy.dial().alert().await, alert);
     }
+
+    /// Passes if a list does not cover the client: what `crl_missing` says decides.
+    async fn learns_nothing_from(&self, list: Vec<u8>) {
+        self.put(std::slice::from_ref(&list), "").await;
+        self.refuses_with(AlertDescription::UnknownCA).await;
+        self.put(&[list], "crl_missing = 'allow'").await;
+        self.admits().await;
+    }
 }
 
 /// Passes if a reload failed, and said this.
@@ -243,10 +251,7 @@ async fn clients_of_an_issuer_without_a_list_are_refused_unless_that_is_allowed(
     let both = [ours.ca.certificate_pem(), other.ca.certificate_pem()].concat();
     listed.proxy.folder.write("certs/ca.pem", both);
     let of_other = list(&other, -10, 1_000, &[]);
-    listed.put(std::slice::from_ref(&of_other), "").await;
-    listed.refuses_with(AlertDescription::UnknownCA).await;
-    listed.put(&[of_other], "crl_missing = 'allow'").await;
-    listed.admits().await;
+    listed.learns_nothing_from(of_other).await;
 }
 
 #[tokio::test]
@@ -352,10 +357,7 @@ async fn the_list_of_one_key_of_a_ca_is_none_of_the_other() {
     for pem in [[old_pem, &*new_pem], [&*new_pem, old_pem]] {
         listed.proxy.folder.write("certs/ca.pem", pem.concat());
         let of_new = empty_list(&renewed);
-        listed.put(std::slice::from_ref(&of_new), "").await;
-        listed.refuses_with(AlertDescription::UnknownCA).await;
-        listed.put(&[of_new], "crl_missing = 'allow'").await;
-        listed.admits().await;
+        listed.learns_nothing_from(of_new).await;
     }
 }
 

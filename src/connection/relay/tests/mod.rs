@@ -182,3 +182,18 @@ fn close_to_client(code: u16, reason: &str) -> Vec<u8> {
 fn close_to_backend(code: u16, reason: &str) -> Vec<u8> {
     frame(CLOSE, Some(PROXY_KEY), &close_payload(code, reason))
 }
+
+/// Simulates every seed below `seeds`, which come to all of `endings`; or the one seed that
+/// `TIDEGATE_SEED` names.
+fn meet_every_ending(seeds: u64, simulate: impl Fn(u64) -> Record, endings: &[Ending]) {
+    if let Ok(seed) = std::env::var("TIDEGATE_SEED") {
+        simulate(seed.parse().expect("TIDEGATE_SEED is a number"));
+        return;
+    }
+    let mut unseen = endings.to_vec();
+    for seed in 0..seeds {
+        let ending = simulate(seed).ending;
+        unseen.retain(|unseen| *unseen != ending);
+    }
+    assert_eq!(unseen, [], "no seed comes to these");
+}
