@@ -1,10 +1,18 @@
 //! Request heads: whatever the octets, no panic, and the promises below.
 
+use std::sync::LazyLock;
 use tidegate::policy::{
-    path::path_is_plain,
+    path::path_fault,
     request::{HeadScanner, MAX_HEAD, RequestHead, SET_BY_PROXY, forwarded_fields},
-    route::Host,
+    route::{Host, RouteTable},
 };
+
+/// Two routes, so that the readings of a path are looked up.
+static ROUTES: LazyLock<RouteTable<usize>> = LazyLock::new(|| {
+    let routes = ["/", "/chat"].into_iter().enumerate();
+    let routes = routes.map(|(index, path)| (Vec::new(), path.parse().unwrap(), index));
+    RouteTable::build(routes).unwrap()
+});
 
 pub(crate) fn run(received: &[u8]) {
     let whole = RequestHead::parse(received);
@@ -41,8 +49,14 @@ fn assert_pieces_agree<E: PartialEq + std::fmt::Debug>(
 fn assert_good(received: &[u8], head: &RequestHead<'_>, length: usize) {
     assert!(length <= MAX_HEAD);
     assert!(received[..length].ends_with(b"\r\n\r\n"));
-    assert!(path_is_plain(head.path()));
+    assert_eq!(path_fault(head.path()), None);
     assert!(head.path_and_query().starts_with(head.path()));
+    if let Ok(route) = ROUTES.lookup(head.host(), head.path()) {
+        assert!(
+            route.is_some(),
+            "every reading of a path begins at the root"
+        );
+    }
     assert_eq!(
         Host::from_authority(head.host_field()).as_ref(),
         Ok(head.host())

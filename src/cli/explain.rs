@@ -258,14 +258,14 @@ impl Walk<'_> {
     }
 
     fn request(&mut self, head: &RequestHead<'_>, client: &Client) -> Result<(), Ending> {
-        let found = self.snapshot.routes.lookup(head.host(), head.path());
-        let Some(route) = found else {
-            let detail = format!(
-                "none matches host \"{}\" and path \"{}\"",
-                head.host(),
-                head.path()
-            );
-            return self.refuse("route", detail, Ending::RequestNoRoute);
+        let route = match self.snapshot.routes.lookup(head.host(), head.path()) {
+            Ok(Some(route)) => route,
+            Ok(None) => {
+                let (host, path) = (head.host(), head.path());
+                let detail = format!("none matches host \"{host}\" and path \"{path}\"");
+                return self.refuse("route", detail, Ending::RequestNoRoute);
+            }
+            Err(ambiguity) => return self.refuse("route", ambiguity, Ending::RequestMalformed),
         };
         self.note("route", describe(route));
         match judge_client(self.snapshot, self.listener, route, client) {

@@ -1,8 +1,9 @@
 //! Stage 5: identity × request → route.
 //!
 //! Takes: who the client is and what it asks for. Gives: the route. Refuses when the TLS session
-//! was not authenticated for that host (421), when no route matches (404), or when the route does
-//! not admit the certificate or the origin (403). Deadline: none, nothing is waited for. Metric:
+//! was not authenticated for that host (421), when no route matches (404) or not all ways to read
+//! the path lead to the same (400), or when the route does not admit the certificate or the origin
+//! (403). Deadline: none, nothing is waited for. Metric:
 //! `upgrades_total`.
 
 use super::{
@@ -64,9 +65,9 @@ pub fn find<'s>(
     if snapshot.mode(visit.listener.index, Some(head.host())) != asked {
         return Err(Ending::RequestMisdirected.into());
     }
-    snapshot
-        .routes
-        .lookup(head.host(), head.path())
+    let found = snapshot.routes.lookup(head.host(), head.path());
+    found
+        .map_err(|ambiguity| Refusal::new(Ending::RequestMalformed, ambiguity))?
         .ok_or_else(|| {
             let detail = format!(
                 "no route matches host \"{}\" and path \"{}\"",

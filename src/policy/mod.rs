@@ -13,6 +13,7 @@ pub mod judgement;
 pub mod origin;
 pub mod path;
 pub mod rate;
+mod reading;
 pub mod request;
 pub mod route;
 

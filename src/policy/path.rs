@@ -1,7 +1,8 @@
-//! Paths: prefixes on segment borders, and which request paths may be compared with them at all.
+//! Paths: prefixes on segment borders, and which paths mean the same to every reader.
 //!
-//! A backend normalises paths by rules of its own, so a path that two readers may take for two
-//! different ones is refused instead of guessed at. A *plain* path
+//! A backend normalises paths by rules of its own. What a request asks for is therefore looked up
+//! in every way to read it ([`reading`](super::reading)); what a configuration or a certificate
+//! names has one meaning from the start. Such a *plain* path
 //!
 //! - begins with `/` and has no empty segment except the last (`//` is `/` to many servers);
 //! - has no `.` or `..` segment, neither as such, percent-encoded, nor followed by `;`
@@ -9,10 +10,10 @@
 //! - has no `\` and no `%2F`, `%5C` or encoded control character;
 //! - has two hexadecimal digits after every `%`.
 //!
-//! Of a plain path every percent-encoding is decoded before it is compared, once, so that
-//! `/%63hat` is judged as `/chat`. The backend is sent the path as the client wrote it.
+//! Every percent-encoding is decoded before a path is compared, once, so that `/%63hat` is judged
+//! as `/chat`. The backend is sent the path as the client wrote it.
 
-use super::PatternError;
+use super::{PatternError, reading::hexadecimal};
 use std::{borrow::Cow, fmt, str::FromStr};
 
 /// A path prefix that matches on segment borders: `/chat` matches `/chat` and `/chat/x`, not
@@ -99,8 +100,25 @@ fn fault(text: &str) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Whether a request path (without its query) means the same to every reader; see the module's
-/// rules. A request whose path is not plain is refused with 400.
+/// What is wrong with a request's path (without its query) for every reader.
+pub fn path_fault(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        return Some("does not begin with '/' (RFC 9112 section 3.2.1)");
+    }
+    let mut encodings = path.split('%').skip(1);
+    encodings.find_map(|behind| {
+        let digits = behind.as_bytes().first_chunk::<2>();
+        match digits.and_then(|[high, low]| hexadecimal(*high, *low)) {
+            Some(byte) if byte.is_ascii_control() => {
+                Some("has a percent-encoded control character (RFC 3986 section 7.3)")
+            }
+            Some(_) => None,
+            None => Some("has a broken percent-encoding (RFC 3986 section 2.1)"),
+        }
+    })
+}
+
+/// Whether a path (without a query) means the same to every reader; see the module's rules.
 pub fn path_is_plain(path: &str) -> bool {
     let Some(decoded) = decoded(path) else {
         return false;
@@ -155,8 +173,7 @@ fn decoded(path: &str) -> Option<Cow<'_, [u8]>> {
 
 /// The octet of one percent-encoding, unless it is one that readers disagree about.
 fn unescaped(high: u8, low: u8) -> Option<u8> {
-    let digit = |octet: u8| char::from(octet).to_digit(16);
-    let octet = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
+    let octet = hexadecimal(high, low)?;
     let separator = matches!(octet, b'/' | b'\\');
     (!separator && !octet.is_ascii_control()).then_some(octet)
 }
@@ -232,6 +249,31 @@ mod tests {
             ("/a%+4", false),
         ] {
             assert_eq!(path_is_plain(path), plain, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_none_for_any_reader_is_refused_with_its_fault() {
+        for (path, fault) in [
+            ("/", None),
+            ("//a/../%2F;b\\.%5c", None),
+            ("/%C3%A9/%20/%252e", None),
+            ("", Some("begin")),
+            ("a", Some("begin")),
+            ("*", Some("begin")),
+            ("/a%00", Some("control")),
+            ("/a%0d%0a", Some("control")),
+            ("/a%7f", Some("control")),
+            ("/a%", Some("broken")),
+            ("/a%4", Some("broken")),
+            ("/a%4g", Some("broken")),
+            ("/a%+4", Some("broken")),
+            ("/a%%41", Some("broken")),
+        ] {
+            let found = path_fault(path);
+            assert_eq!(found.is_some(), fault.is_some(), "{path}: {found:?}");
+            let named = fault.is_none_or(|fault| found.is_some_and(|found| found.contains(fault)));
+            assert!(named, "{path}: {found:?}");
         }
     }
 

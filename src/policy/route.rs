@@ -4,16 +4,21 @@
 //! whose wildcard covers it, routes without a host. Within a class the longest path prefix wins.
 //! A class in which no prefix matches is passed over, so a route without a host is a default for
 //! the paths that no route of the host covers (a server block of nginx would answer 404 there).
+//!
+//! A path that servers read in several ways is looked up in all of them, and has a route only
+//! where they agree: see [`Ambiguity`].
 
 pub use super::{
     access::AccessRule,
     host::{Host, HostPattern},
     origin::Origin,
-    path::{PathPrefix, path_is_plain},
+    path::PathPrefix,
+    reading::Ambiguity,
 };
 use super::{
     host::Pattern,
-    path::{comparable, ends_a_segment},
+    path::ends_a_segment,
+    reading::{agree, network_path},
 };
 use std::{
     cmp::Reverse,
@@ -21,7 +26,7 @@ use std::{
 };
 
 /// Routes by host and path. A lookup hashes the host twice and the path once for each distinct
-/// length of prefix, whatever the number of routes.
+/// length of prefix and each way to read it, whatever the number of routes.
 #[derive(Clone, Debug)]
 pub struct RouteTable<T> {
     payloads: Vec<T>,
@@ -104,12 +109,50 @@ impl<T> RouteTable<T> {
         }
     }
 
-    /// The route for a host and a target (a path, and maybe a query). Allocates only for a path
-    /// with percent-encodings; whether the path is plain is the request's judgement.
-    pub fn lookup(&self, host: &Host, target: &str) -> Option<&T> {
-        let path = comparable(target)?;
-        let index = self.classes(host).find_map(|class| class.find(&path))?;
-        self.payloads.get(index)
+    /// The route for a host and a target (a path, and maybe a query).
+    ///
+    /// # Errors
+    /// Two ways to read the path lead to different routes, or one to a route and one to none.
+    pub fn lookup(&self, host: &Host, target: &str) -> Result<Option<&T>, Ambiguity> {
+        let path = target.split('?').next().unwrap_or_default();
+        if !path.starts_with('/') {
+            return Ok(None);
+        }
+        let index = self.agreed(host, path)?;
+        if let Some((other, rest)) = network_path(path)
+            && !self.leads_to(index, host, other, &rest)
+        {
+            return Err(Ambiguity::of_network(path));
+        }
+        Ok(index.and_then(|index| self.payloads.get(index)))
+    }
+
+    /// The index that all ways to read a path lead to.
+    fn agreed(&self, host: &Host, path: &str) -> Result<Option<usize>, Ambiguity> {
+        match self.only(host) {
+            Some(index) => Ok(Some(index)),
+            None => agree(path, |path| self.find(host, path)),
+        }
+    }
+
+    /// The route that every path of a host leads to, if there is one: then none need be read.
+    fn only(&self, host: &Host) -> Option<usize> {
+        let first = self.classes(host).find(|class| !class.lengths.is_empty())?;
+        let everything = first.by_octets.get(&[][..]).copied();
+        everything.filter(|_| first.by_octets.len() == 1)
+    }
+
+    /// Whether a reader that takes the start of the path for a host finds the same route: by the
+    /// request's own host, and by that one if it is a host of some route.
+    fn leads_to(&self, index: Option<usize>, host: &Host, other: &str, path: &str) -> bool {
+        let same = |host: &Host| self.agreed(host, path) == Ok(index);
+        let named = |host: &Host| self.classes(host).count() > 1;
+        let other = Host::from_authority(other).ok();
+        same(host) && other.is_none_or(|other| !named(&other) || same(&other))
+    }
+
+    fn find(&self, host: &Host, path: &[u8]) -> Option<usize> {
+        self.classes(host).find_map(|class| class.find(path))
     }
 
     /// Every route that a request for this host can reach, each once. A route of a later class

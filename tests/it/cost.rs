@@ -235,6 +235,17 @@ fn hostile_requests() -> Vec<(&'static str, Upgrade)> {
         ("dots", path("a/../")),
         ("percent-encodings", path("%41")),
         ("percent-encoded separators", path("%2f")),
+        ("backslashes", path("\\")),
+        ("parameters of segments", path(";a/")),
+        ("parameters and dots", path("..;/x/")),
+        (
+            "all that is read in two ways",
+            path("%2f\\%5c;%3b/../%2e%2e//"),
+        ),
+        ("the same, as long as may be", {
+            let part = "/%2f\\%5c;%3b/../%2e%2e";
+            Upgrade::to(&part.repeat(800 / part.len()))
+        }),
         ("broken percent-encodings", path("%4")),
         ("query", path("?a=%41&")),
         ("host of labels", long("Host", "", "a.")),
@@ -335,8 +346,13 @@ async fn hostile_targets_and_fields_cost_little_more_than_a_long_cookie() {
     let backend = Backend::echo().await;
     let config = Config::to(&backend)
         .file("certs/keyring.toml", keyring(&[("edge-1", "active")]))
-        .set("integrity", "keyring = 'certs/keyring.toml'")
-        .route_lines(&format!("integrity = 'optional'\norigins = ['{ORIGIN}']"));
+        .set("integrity", "keyring = 'certs/keyring.toml'");
+    // Two routes, so that all ways to read a path are looked up.
+    let config = ["/", "/a/b"].iter().fold(config, |config, path| {
+        config.route(&format!(
+            "path = '{path}'\nbackend = 'echo'\nintegrity = 'optional'\norigins = ['{ORIGIN}']"
+        ))
+    });
     let process = Process::start(&config);
     let dial = process.dial().await;
     let long = "a".repeat(HEAD);

@@ -106,7 +106,7 @@ async fn port_0_is_logged_as_the_port_that_was_bound() {
     assert_ne!(address.port(), 0);
     assert_ne!(process.admin().await.port(), 0);
     let mut wire = process.dial().await.connect().await;
-    wire.send(b"\r\n").await;
+    wire.send(b"\r\n\r\n").await;
     assert_eq!(wire.read_head().await.status(), 400);
 }
 

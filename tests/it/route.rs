@@ -1,5 +1,7 @@
 //! Stage 5: which route a request takes, and who may take it.
 
+mod paths;
+
 use crate::support::{Backend, Config, Proxy, Upgrade, Wire, refusal};
 use serde_json::Value;
 

@@ -63,7 +63,7 @@ async fn requests_that_ask_for_no_websocket_are_told_to_upgrade() {
     let rows = [
         Upgrade::to("/").without("Upgrade").without("Connection"),
         Upgrade::to("/").with("Upgrade", "h2c"),
-        Upgrade::to("/").with("Upgrade", "websocket, h2c"),
+        Upgrade::to("/").with("Upgrade", "h2c, foo"),
         Upgrade::to("/").with("Connection", "keep-alive"),
         Upgrade::to("/").without("Connection"),
     ];
@@ -233,6 +233,8 @@ async fn unusual_but_valid_spellings_are_served() {
     let (proxy, _backend) = proxy().await;
     let rows = [
         Upgrade::to("/").with("Upgrade", "WebSocket"),
+        Upgrade::to("/").with("Upgrade", "websocket, h2c"),
+        Upgrade::to("/").line("\r\nGET / HTTP/1.1"),
         Upgrade::to("/").with("Connection", "keep-alive, uPgRaDe"),
         Upgrade::to("/")
             .with("Connection", "keep-alive")

@@ -153,8 +153,15 @@ fn each_refusal_names_the_step_that_decided() {
         (
             Some(&alice),
             "a.test",
-            "/a/../b",
+            "/a%zz",
             "request",
+            "refused: 400 malformed",
+        ),
+        (
+            Some(&alice),
+            "a.test",
+            "/chat/../b",
+            "a dot segment",
             "refused: 400 malformed",
         ),
         (
@@ -278,4 +285,28 @@ fn an_unknown_listener_is_answered_with_those_that_are_known() {
     };
     let error = run(&args, &mut Vec::new()).unwrap_err().to_string();
     assert!(error.contains("the configuration has: public"), "{error}");
+}
+
+#[test]
+fn a_path_that_leads_to_different_routes_is_refused_as_the_proxy_refuses_it() {
+    let folder = Folder::new();
+    let (_, cert) = folder.client("Alice");
+    for (host, path, reason) in [
+        ("web.test", "//chat", None),
+        ("web.test", "/x/..%2Fy", None),
+        ("localhost", "/chat//a%2Fb", None),
+        ("localhost", "/chat/../x", Some("malformed")),
+        ("localhost", "/x//y", Some("no_route")),
+    ] {
+        let args = ExplainArgs {
+            origin: Some("https://web.test".to_owned()),
+            json: true,
+            ..folder.args(Some(&cert), host, path)
+        };
+        let mut out = Vec::new();
+        let admitted = run(&args, &mut out).unwrap();
+        let said: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(said["reason"].as_str(), reason, "{host}{path}: {said}");
+        assert_eq!(admitted, reason.is_none());
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Stricter than parsers have to be. A proxy and its backend must read the same request, so
 //! whatever two readers could read differently is refused here: bare LF, folded lines, doubled
-//! `Host`, content in any form, paths that normalise to others.
+//! `Host`, content in any form. A path that can be read in two ways is the route table's to judge.
 //!
 //! A head is judged in this order, and the first fault is told: octets and size, request line
 //! and fields, `Host`, content, target, `Connection`, `Upgrade`, method, version, key.
@@ -56,6 +56,8 @@ impl<'a> RequestHead<'a> {
     }
 
     fn judge(head: &'a [u8]) -> Result<Self, RequestError> {
+        // RFC 9112 section 2.2: an empty line before the request is passed over.
+        let head = head.strip_prefix(b"\r\n").unwrap_or(head);
         let syntax::Parts {
             method,
             target,
@@ -83,7 +85,7 @@ impl<'a> RequestHead<'a> {
         self.path_and_query
     }
 
-    /// The path alone; it is plain (see [`path_is_plain`](super::path::path_is_plain)).
+    /// The path alone; it has no fault (see [`path_fault`](super::path::path_fault)).
     pub fn path(&self) -> &'a str {
         self.path
     }

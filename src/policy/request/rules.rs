@@ -133,10 +133,10 @@ fn is_protected(option: &[u8]) -> bool {
             .any(|name| option.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// Whether the request asks for a WebSocket and for nothing beside it (RFC 6455 section 4.2.1).
+/// Whether the request asks for a WebSocket (RFC 6455 section 4.2.1).
 ///
-/// A list that offers another protocol too, such as h2c, would leave the choice to whoever reads
-/// it last; such a client is told to ask for a WebSocket alone.
+/// A list may offer other protocols beside it, and the server chooses (RFC 9110 section 7.8): the
+/// backend is asked for a WebSocket alone.
 pub(super) fn check_upgrade(
     method: &str,
     fields: &[Field<'_>],
@@ -145,16 +145,16 @@ pub(super) fn check_upgrade(
     let not_websocket = |detail: String| Err(RequestError::NotWebSocket(detail.into()));
     let is_websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
     let mut protocols = members(fields, "Upgrade").peekable();
-    if protocols.peek().is_none() {
+    let Some(first) = protocols.peek().copied() else {
         return not_websocket(format!(
             "the {} request has no Upgrade, and only WebSockets are served here (RFC 6455 section 4.2.1)",
             shown(method.as_bytes())
         ));
-    }
-    if let Some(other) = protocols.find(|protocol| !is_websocket(protocol)) {
+    };
+    if !protocols.any(is_websocket) {
         return not_websocket(format!(
-            "Upgrade offers {}, and \"websocket\" alone is served (RFC 6455 section 4.2.1)",
-            shown(other)
+            "Upgrade offers {}, and not \"websocket\" (RFC 6455 section 4.2.1)",
+            shown(first)
         ));
     }
     if !connection.upgrade {

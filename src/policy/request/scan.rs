@@ -14,6 +14,8 @@ pub struct HeadScanner {
     scanned: usize,
     /// Whole lines so far, the request line included.
     lines: usize,
+    /// Whether an empty line came before the request line.
+    empty_line: bool,
     at: At,
     #[cfg(test)]
     pub(super) examined: usize,
@@ -55,9 +57,7 @@ impl HeadScanner {
     /// Whether the head ends with this octet.
     fn step(&mut self, octet: u8) -> Result<bool, RequestError> {
         self.at = match (self.at, octet) {
-            (At::HeadEnd, b'\n') if self.lines == 0 => {
-                return malformed("the request begins with an empty line (RFC 9112 section 3)");
-            }
+            (At::HeadEnd, b'\n') if self.lines == 0 => self.skip_empty_line()?,
             (At::HeadEnd, b'\n') => return Ok(true),
             (At::LineEnd, b'\n') => self.end_line()?,
             (_, b'\n') => {
@@ -79,6 +79,16 @@ impl HeadScanner {
             }
         };
         Ok(false)
+    }
+
+    /// RFC 9112 section 2.2: a server passes over an empty line before a request; not over many.
+    fn skip_empty_line(&mut self) -> Result<At, RequestError> {
+        if std::mem::replace(&mut self.empty_line, true) {
+            return malformed(
+                "the request begins with more than one empty line (RFC 9112 section 2.2)",
+            );
+        }
+        Ok(At::LineStart)
     }
 
     fn end_line(&mut self) -> Result<At, RequestError> {

@@ -3,7 +3,7 @@
 use super::{
     super::{
         host::{Authority, Host, HostError},
-        path::path_is_plain,
+        path::path_fault,
     },
     error::{RequestError, malformed, shown},
 };
@@ -96,11 +96,8 @@ fn check_path(path_and_query: &str) -> Result<&str, RequestError> {
         ));
     }
     let path = path_and_query.split('?').next().unwrap_or_default();
-    if path_is_plain(path) {
-        return Ok(path);
+    match path_fault(path) {
+        None => Ok(path),
+        Some(fault) => malformed(format!("the path {} {fault}", shown(path.as_bytes()))),
     }
-    let path = shown(path.as_bytes());
-    malformed(format!(
-        "the path {path} can be read as more than one: it has an empty, \".\" or \"..\" segment, '\\', or a percent-encoding that is broken or hides a separator (RFC 3986 section 6.2.2)"
-    ))
 }

@@ -126,7 +126,11 @@ fn the_request_line_is_one_of_http_1_1() {
         (line("GET /a b HTTP/1.1"), Malformed),
         (line(" GET / HTTP/1.1"), Malformed),
         (line("G(T / HTTP/1.1"), Malformed),
-        (line("\r\nGET / HTTP/1.1"), Malformed),
+        (line("\r\nGET / HTTP/1.1"), Fine),
+        (line("\r\n\r\nGET / HTTP/1.1"), Malformed),
+        (line("\nGET / HTTP/1.1"), Malformed),
+        (line("\rGET / HTTP/1.1"), Malformed),
+        (line("\r\n GET / HTTP/1.1"), Malformed),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), Malformed),
         (b"\r\n\r\n".to_vec(), Malformed),
         (b"\x16\x03\x01\x02".to_vec(), Malformed),
@@ -234,7 +238,7 @@ fn a_refusal_repeats_no_password_and_no_query() {
         instead("Host: user:secret@a.test"),
         head("GET http://user:secret@a.test/ HTTP/1.1", GOOD),
         head("GET http://user:secret@a.test HTTP/1.1", GOOD),
-        head("GET /../x?secret HTTP/1.1", GOOD),
+        head("GET /%zz/x?secret HTTP/1.1", GOOD),
         head("GET /?secret HTTP/1.7", GOOD),
     ] {
         let error = RequestHead::parse(&received).unwrap().unwrap_err();
@@ -257,7 +261,7 @@ fn an_absolute_target_names_the_same_host_or_is_refused() {
         (target("https://a.test"), Malformed),
         (target("https://a.test?x"), Malformed),
         (target("ftp://a.test/chat"), Malformed),
-        (target("https://a.test/../chat"), Malformed),
+        (target("https://a.test/%00chat"), Malformed),
         (target("a.test:443"), Malformed),
         (target("*"), Malformed),
         (target("chat"), Malformed),
@@ -273,17 +277,13 @@ fn an_absolute_target_goes_on_in_origin_form() {
 }
 
 #[test]
-fn a_path_that_can_be_read_in_two_ways_is_refused() {
+fn a_path_that_no_reader_can_read_is_refused() {
     let target = |target: &str| head(&format!("GET {target} HTTP/1.1"), GOOD);
     check(&[
         (target("/a/%C3%A9?x=/../y&z=|{}\\"), Fine),
-        (target("/a/../b"), Malformed),
-        (target("/a/%2e%2E/b"), Malformed),
-        (target("/a/./b"), Malformed),
-        (target("/a/.."), Malformed),
-        (target("/a%2fb"), Malformed),
-        (target("/a\\b"), Malformed),
-        (target("//a"), Malformed),
+        (target("//a/../b/%2e%2E/./;c%2fd\\e/.."), Fine),
+        (target("/%00"), Malformed),
+        (target("/%0D%0A"), Malformed),
         (target("/a#b"), Malformed),
         (target("/a?b#c"), Malformed),
         (target("/ü"), Malformed),
@@ -318,16 +318,17 @@ fn an_upgrade_with_content_is_refused() {
 }
 
 #[test]
-fn a_request_that_does_not_ask_for_a_websocket_alone_is_told_to() {
+fn a_request_that_does_not_ask_for_a_websocket_is_told_to() {
     check(&[
         (head("GET / HTTP/1.1", &["Host: a.test"]), NotWebSocket),
         (head("POST / HTTP/1.1", &["Host: a.test"]), NotWebSocket),
         (without("Upgrade"), NotWebSocket),
         (without("Connection"), NotWebSocket),
         (instead("Upgrade: h2c"), NotWebSocket),
-        (instead("Upgrade: websocket, h2c"), NotWebSocket),
-        (instead("Upgrade: h2c, websocket"), NotWebSocket),
-        (with(&["Upgrade: h2c"]), NotWebSocket),
+        (instead("Upgrade: h2c, foo"), NotWebSocket),
+        (instead("Upgrade: websocket, h2c"), Fine),
+        (instead("Upgrade: h2c, websocket"), Fine),
+        (with(&["Upgrade: h2c"]), Fine),
         (instead("Upgrade: websocket/13"), NotWebSocket),
         (instead("Upgrade: ,"), NotWebSocket),
         (instead("Connection: keep-alive"), NotWebSocket),
