@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     integrity::{Algorithm, Mode},
-    policy::{ClientCertMode, PatternError},
+    policy::{ClientCertMode, PatternError, fields::ForwardCertificate},
 };
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 use toml::de::DeValue;
@@ -124,6 +124,18 @@ pub(super) fn client_cert(value: &DeValue<'_>) -> Result<ClientCertMode, Refusal
             ("off", ClientCertMode::Off),
             ("optional", ClientCertMode::Optional),
             ("required", ClientCertMode::Required),
+        ],
+    )
+}
+
+pub(super) fn forward_certificate(value: &DeValue<'_>) -> Result<ForwardCertificate, Refusal> {
+    word(
+        value,
+        &[
+            ("full", ForwardCertificate::Full),
+            ("leaf", ForwardCertificate::Leaf),
+            ("xfcc", ForwardCertificate::Xfcc),
+            ("none", ForwardCertificate::None),
         ],
     )
 }

@@ -12,6 +12,7 @@
 pub mod authenticate;
 pub mod close;
 pub mod dial;
+pub mod exchange;
 pub mod handshake;
 pub mod listen;
 pub mod relay;
@@ -211,14 +212,10 @@ async fn switch(
             answer(visit, stream, &response).await?;
             Ok((switched, agreement, seat))
         }
-        Answer::Declined { head, content } => {
-            let response = towards_backend::declining_response(&head, &content);
-            let status = head.status;
+        Answer::Declined(declined) => {
+            let response = towards_backend::declining_response(&declined);
             answer(visit, stream, &response).await?;
-            Err(Refusal::new(
-                Ending::BackendDeclined,
-                format!("the backend answered {status}"),
-            ))
+            Err(Refusal::new(Ending::BackendDeclined, declined))
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     policy::{
         ClientCertMode,
         access::AccessRule,
+        fields::ForwardCertificate,
         host::HostPattern,
         origin::{Origin, origin_allowed},
         path::PathPrefix,
@@ -45,6 +46,8 @@ pub struct RouteSettings {
     pub deny: Vec<AccessRule>,
     /// Origins that may use it; `None`: not looked at.
     pub origins: Option<Vec<Origin>>,
+    /// What the backend gets of a client's certificate.
+    pub forward_certificate: ForwardCertificate,
     /// Whether frames are sealed.
     pub integrity: Mode,
     /// Algorithms allowed, in order of preference.

@@ -138,10 +138,6 @@ impl Negotiated {
         fields: &mut HeaderMap,
         mode: Mode,
     ) -> Result<Option<Agreement>, Refusal> {
-        if !matches!(self, Self::Plain) && fields.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-            let detail = "the backend answered with an extension that was not offered";
-            return Err(Refusal::new(Ending::BackendNonsense, detail));
-        }
         match self {
             Self::Plain => Ok(None),
             Self::Frames(agreement) => {

@@ -15,6 +15,37 @@ pub const FORWARDED_LIMIT: usize = 16 * 1024;
 /// The most octets of DER that `Client-Cert-Chain` carries.
 pub const CHAIN_LIMIT: usize = 64 * 1024;
 
+/// What a backend gets of a client's certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForwardCertificate {
+    /// Everything: `Client-Cert`, `Client-Cert-Chain` and `X-Forwarded-Client-Cert`.
+    #[default]
+    Full,
+    /// `Client-Cert` alone.
+    Leaf,
+    /// `X-Forwarded-Client-Cert` alone: hash and names, not the certificate.
+    Xfcc,
+    /// Nothing.
+    None,
+}
+
+impl ForwardCertificate {
+    /// Whether `Client-Cert` is set.
+    pub fn leaf(self) -> bool {
+        matches!(self, Self::Full | Self::Leaf)
+    }
+
+    /// Whether `Client-Cert-Chain` is set, where there is one.
+    pub fn chain(self) -> bool {
+        self == Self::Full
+    }
+
+    /// Whether `X-Forwarded-Client-Cert` is set.
+    pub fn xfcc(self) -> bool {
+        matches!(self, Self::Full | Self::Xfcc)
+    }
+}
+
 /// The value of `Client-Cert` (RFC 9440 section 2.2): a Structured Field byte sequence
 /// (RFC 8941 section 3.3.5).
 ///

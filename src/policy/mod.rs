@@ -16,6 +16,7 @@ pub mod rate;
 mod reading;
 pub mod request;
 pub mod route;
+pub mod spelling;
 
 /// Whether a client has to show a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

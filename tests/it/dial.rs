@@ -1,5 +1,7 @@
 //! Stage 6: the backend's connection, the request that it gets, and its answer.
 
+mod answers;
+mod certificate;
 mod early;
 mod load;
 mod untaken;
@@ -383,7 +385,7 @@ async fn fields_about_the_client_are_the_proxys_own_whatever_the_client_sends() 
     let id = proxy.wait_lines(&socket, 1).await[0].field("id").to_owned();
     for (name, value) in [
         ("X-Forwarded-For", "127.0.0.1"),
-        ("X-Forwarded-Proto", "wss"),
+        ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", "localhost"),
         ("X-Forwarded-Port", &port),
         ("X-Request-Id", &id),

@@ -11,6 +11,7 @@ use crate::{
     integrity::{Algorithm, Mode},
     policy::{
         ClientCertMode,
+        fields::ForwardCertificate,
         route::{AccessRule, HostPattern, Origin, PathPrefix},
     },
 };
@@ -32,6 +33,7 @@ pub(in crate::config) struct RouteDraft {
     pub(in crate::config) allow: List<AccessRule>,
     pub(in crate::config) deny: List<AccessRule>,
     origins: List<Origin>,
+    forward_certificate: Option<Placed<ForwardCertificate>>,
     pub(in crate::config) integrity: Option<Placed<Mode>>,
     pub(in crate::config) algorithms: List<Algorithm>,
 }
@@ -63,6 +65,11 @@ impl RouteDraft {
             allow: table.list("allow", values::pattern, Vec::new()),
             deny: table.list("deny", values::pattern, Vec::new()),
             origins: table.list("origins", values::pattern, Vec::new()),
+            forward_certificate: table.or_default(
+                "forward_certificate",
+                values::forward_certificate,
+                ForwardCertificate::default(),
+            ),
             integrity: table.or_default("integrity", values::integrity_mode, Mode::Off),
             algorithms: read_algorithms(&mut table),
         };
@@ -82,6 +89,7 @@ impl RouteDraft {
             allow: values_of(self.allow?),
             deny: values_of(self.deny?),
             origins: origins.place.is_some().then(|| values_of(origins)),
+            forward_certificate: self.forward_certificate?.value,
             integrity: self.integrity?.value,
             integrity_algorithms: values_of(self.algorithms?),
         })

@@ -5,7 +5,7 @@ use crate::{
     backend::{Balance, HashOn, ServerAddress},
     integrity::{Algorithm, Mode},
     lifecycle::clients::ClientLimits,
-    policy::ClientCertMode,
+    policy::{ClientCertMode, fields::ForwardCertificate},
     tls::{CertificateFiles, ClientTrust, CrlPolicy, MinVersion},
 };
 use std::{thread, time::Duration};
@@ -220,6 +220,7 @@ fn optional_keys_have_the_documented_defaults() {
             allow: Vec::new(),
             deny: Vec::new(),
             origins: None,
+            forward_certificate: ForwardCertificate::Full,
             integrity: Mode::Off,
             integrity_algorithms: vec![Algorithm::HmacSha256, Algorithm::Sha256],
         }],
