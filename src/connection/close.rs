@@ -49,10 +49,10 @@ impl Socket {
         visit: &Visit,
         admission: Admission,
         client: TlsStream,
-        admitted: Admitted,
+        mut admitted: Admitted,
         switched: Switched,
     ) -> (Self, Relay) {
-        let description = describe(visit, &admitted, &switched);
+        let description = describe(visit, &client, &mut admitted, &switched);
         let shared = &visit.worker.shared;
         let listed = shared
             .connections
@@ -136,10 +136,16 @@ impl Drop for Socket {
     }
 }
 
-fn describe(visit: &Visit, admitted: &Admitted, switched: &Switched) -> Description {
+fn describe(
+    visit: &Visit,
+    client: &TlsStream,
+    admitted: &mut Admitted,
+    switched: &Switched,
+) -> Description {
     Description {
         peer: visit.peer,
         listener: visit.listener.name.clone(),
+        listener_address: visit.listener.address,
         route: admitted.route.name.clone(),
         backend: admitted.route.backend.name.clone(),
         server: switched.server.label.clone(),
@@ -153,6 +159,9 @@ fn describe(visit: &Visit, admitted: &Admitted, switched: &Switched) -> Descript
         rule: rule(visit, admitted),
         place: trust::place(visit.listener.index, &admitted.route),
         opened: SystemTime::now(),
+        tls: client.session.version(),
+        cipher: client.session.cipher(),
+        asked: std::mem::take(&mut admitted.asked),
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, header};
 use std::{io, sync::Arc};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -49,6 +49,14 @@ pub struct Switched {
     pub server: Arc<Server>,
     /// Counts the connection.
     pub open: OpenConnection,
+}
+
+impl Switched {
+    /// The subprotocol that was chosen.
+    pub fn subprotocol(&self) -> Option<&[u8]> {
+        let chosen = self.fields.get(header::SEC_WEBSOCKET_PROTOCOL);
+        chosen.map(HeaderValue::as_bytes)
+    }
 }
 
 /// Connects to a server of the route's backend and makes the handshake with it.

@@ -37,7 +37,10 @@ use crate::{
         permits::Held,
         workers,
     },
-    observe::event::{self, Parties},
+    observe::{
+        Asked,
+        event::{self, Parties},
+    },
     policy::request::RequestHead,
     tls::stream::{TlsStream, linger},
 };
@@ -89,6 +92,8 @@ struct Admitted {
     agreement: Option<Agreement>,
     /// Its place among the client's sockets, where those are limited.
     seat: Option<Seat>,
+    /// What the lines of its socket show of the request.
+    asked: Asked,
 }
 
 /// Serves one accepted connection until it is refused or becomes a socket.
@@ -117,20 +122,7 @@ pub async fn serve(visit: Visit, admission: Admission, tcp: TcpStream, handshake
     let result = upgrade(&visit, &mut secured.stream, early, secured.mode).await;
     match result {
         Ok((admitted, switched)) => open(&visit, admission, secured.stream, admitted, switched),
-        Err(Stopped {
-            refusal,
-            route,
-            client,
-        }) => {
-            refuse(
-                &visit,
-                secured.stream,
-                &refusal,
-                route.as_deref(),
-                client.as_ref(),
-            )
-            .await;
-        }
+        Err(stopped) => refuse(&visit, secured.stream, &stopped).await,
     }
 }
 
@@ -139,6 +131,8 @@ struct Stopped {
     refusal: Refusal,
     route: Option<Arc<Route>>,
     client: Option<Client>,
+    /// What was asked for, where that was understood.
+    asked: Asked,
 }
 
 /// From the finished handshake to the 101.
@@ -154,6 +148,7 @@ async fn upgrade(
         refusal,
         route: None,
         client: client.as_ref().ok().cloned(),
+        asked: Asked::default(),
     };
     // The request is read even if the client is refused: only then can it be told why.
     let request = Request::read(visit, stream, early).await.map_err(stopped)?;
@@ -161,33 +156,34 @@ async fn upgrade(
         return Err(stopped(Ending::RefusedDraining.into()));
     }
     let head = request.head().map_err(stopped)?;
-    let route = route::find(visit, &head, asked).map_err(stopped)?.clone();
+    let stopped = |refusal, route, client| Stopped {
+        refusal,
+        route,
+        client,
+        asked: Asked::of(&head, None),
+    };
+    let route = match route::find(visit, &head, asked) {
+        Ok(route) => route.clone(),
+        Err(refusal) => return Err(stopped(refusal, None, client.ok())),
+    };
     let client = match client {
         Ok(client) => client,
-        Err(refusal) => {
-            return Err(Stopped {
-                refusal,
-                route: Some(route),
-                client: None,
-            });
-        }
+        Err(refusal) => return Err(stopped(refusal, Some(route), None)),
     };
     match switch(visit, stream, &route, &client, &head).await {
-        Ok((switched, agreement, seat)) => Ok((
-            Admitted {
+        Ok((switched, agreement, seat)) => {
+            let asked = Asked::of(&head, switched.subprotocol());
+            let admitted = Admitted {
                 request,
                 route,
                 client,
                 agreement,
                 seat,
-            },
-            switched,
-        )),
-        Err(refusal) => Err(Stopped {
-            refusal,
-            route: Some(route),
-            client: Some(client),
-        }),
+                asked,
+            };
+            Ok((admitted, switched))
+        }
+        Err(refusal) => Err(stopped(refusal, Some(route), Some(client))),
     }
 }
 
@@ -243,13 +239,14 @@ fn open(
 }
 
 /// Tells a client why its request is refused, and ends the connection.
-async fn refuse(
-    visit: &Visit,
-    mut stream: TlsStream,
-    refusal: &Refusal,
-    route: Option<&Route>,
-    client: Option<&Client>,
-) {
+async fn refuse(visit: &Visit, mut stream: TlsStream, stopped: &Stopped) {
+    let Stopped {
+        refusal,
+        route,
+        client,
+        asked,
+    } = stopped;
+    let route = route.as_deref();
     match route {
         Some(route) => route.metrics.refused(refusal.ending),
         None => visit
@@ -260,12 +257,16 @@ async fn refuse(
     }
     let id = visit.id.to_string();
     let identity = client
+        .as_ref()
         .and_then(|client| client.identity.as_ref())
         .map(|identity| identity.display_name());
     let parties = Parties {
         identity: identity.as_deref(),
         route: route.map(|route| &*route.name),
         backend: route.map(|route| &*route.backend.name),
+        tls: Some(stream.session.version()),
+        cipher: Some(stream.session.cipher()),
+        asked: asked.details(),
         ..visit.parties(&id)
     };
     event::refused(
@@ -288,6 +289,7 @@ impl Visit {
         Parties {
             id,
             listener: &self.listener.name,
+            listener_address: Some(self.listener.address),
             peer: Some(self.peer),
             ..Parties::default()
         }

@@ -5,7 +5,7 @@
 
 use crate::{
     ending::{Ending, Stage},
-    observe::event::Parties,
+    observe::{Asked, event::Parties},
     policy::identity::Identity,
 };
 use futures_util::task::AtomicWaker;
@@ -34,6 +34,8 @@ pub struct Description {
     pub peer: SocketAddr,
     /// The listener that accepted it.
     pub listener: Arc<str>,
+    /// Where that is bound.
+    pub listener_address: SocketAddr,
     /// The route that it took.
     pub route: Arc<str>,
     /// The backend that serves it.
@@ -54,6 +56,12 @@ pub struct Description {
     pub place: Place,
     /// When the 101 was sent.
     pub opened: SystemTime,
+    /// The version of TLS.
+    pub tls: &'static str,
+    /// The cipher suite of TLS.
+    pub cipher: &'static str,
+    /// What the client asked for.
+    pub asked: Asked,
 }
 
 /// How a socket's frames are sealed.
@@ -77,6 +85,7 @@ impl Description {
         Self {
             peer: ([127, 0, 0, 1], 1).into(),
             listener: "public".into(),
+            listener_address: ([127, 0, 0, 1], 8443).into(),
             route: "/".into(),
             backend: "echo".into(),
             server: "ws://127.0.0.1:9001".into(),
@@ -87,6 +96,9 @@ impl Description {
             rule: None,
             place: Place::default(),
             opened: SystemTime::now(),
+            tls: "TLSv1.3",
+            cipher: "TLS13_AES_128_GCM_SHA256",
+            asked: Asked::default(),
         }
     }
 }
@@ -229,11 +241,15 @@ impl Entry {
         act(&Parties {
             id: &id,
             listener: &about.listener,
+            listener_address: Some(about.listener_address),
             peer: Some(about.peer),
             identity: identity.as_deref(),
             route: Some(&about.route),
             backend: Some(&about.backend),
             server: Some(&about.server),
+            tls: Some(about.tls),
+            cipher: Some(about.cipher),
+            asked: about.asked.details(),
         });
     }
 

@@ -1,7 +1,7 @@
 //! The events that are logged for every connection and reload, so that each has one spelling of
 //! its fields. A connection's lines share `id`.
 
-use super::{ExpiryKind, label::Trigger};
+use super::{Details, ExpiryKind, label::Trigger};
 use crate::ending::{By, Ending, Stage};
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 use tracing::{Level, error, info, warn};
@@ -10,17 +10,28 @@ use tracing::{Level, error, info, warn};
 /// it happens, and `tracing` wants it as a constant.
 macro_rules! tell {
     ($level:expr, $parties:expr, $($field:ident),*; $($message:tt)*) => {{
-        let Parties { id, listener, peer, identity, route, backend, server } = *$parties;
-        let peer = peer.map(tracing::field::display);
+        let Parties { id, listener, listener_address, peer, identity, route, backend, server, .. } =
+            *$parties;
+        let Parties { tls, cipher, asked, .. } = *$parties;
+        let Details { host, path, origin, user_agent, client_request_id, subprotocol } = asked;
+        let listener_address = listener_address.map(tracing::field::display);
+        let client_address = peer.map(|peer| tracing::field::display(peer.ip().to_canonical()));
+        let client_port = peer.map(|peer| peer.port());
         match $level {
             Level::ERROR => error!(
-                id, listener, peer, identity, route, backend, server, $($field,)* $($message)*
+                id, listener, listener_address, client_address, client_port, identity, route,
+                backend, server, host, path, origin, user_agent, client_request_id, subprotocol,
+                tls, cipher, $($field,)* $($message)*
             ),
             Level::WARN => warn!(
-                id, listener, peer, identity, route, backend, server, $($field,)* $($message)*
+                id, listener, listener_address, client_address, client_port, identity, route,
+                backend, server, host, path, origin, user_agent, client_request_id, subprotocol,
+                tls, cipher, $($field,)* $($message)*
             ),
             _ => info!(
-                id, listener, peer, identity, route, backend, server, $($field,)* $($message)*
+                id, listener, listener_address, client_address, client_port, identity, route,
+                backend, server, host, path, origin, user_agent, client_request_id, subprotocol,
+                tls, cipher, $($field,)* $($message)*
             ),
         }
     }};
@@ -33,6 +44,8 @@ pub struct Parties<'a> {
     pub id: &'a str,
     /// The listener's name.
     pub listener: &'a str,
+    /// Where the listener is bound.
+    pub listener_address: Option<SocketAddr>,
     /// The client's address.
     pub peer: Option<SocketAddr>,
     /// The client's certificate, in one line.
@@ -43,6 +56,12 @@ pub struct Parties<'a> {
     pub backend: Option<&'a str>,
     /// The server of the backend.
     pub server: Option<&'a str>,
+    /// The version of TLS.
+    pub tls: Option<&'a str>,
+    /// The cipher suite of TLS.
+    pub cipher: Option<&'a str>,
+    /// What the client asked for.
+    pub asked: Details<'a>,
 }
 
 /// What one direction of a WebSocket carried.
@@ -223,11 +242,19 @@ mod tests {
         Parties {
             id: "c1",
             listener: "public",
+            listener_address: Some(([0, 0, 0, 0], 8443).into()),
             peer: Some(([192, 0, 2, 1], 4711).into()),
             identity: Some("CN=Alice\r\nforged"),
             route: Some("chat"),
             backend: Some("chat"),
             server: None,
+            tls: Some("TLSv1.3"),
+            cipher: Some("TLS13_AES_128_GCM_SHA256"),
+            asked: Details {
+                path: Some("/chat"),
+                user_agent: Some("x\r\nforged"),
+                ..Details::default()
+            },
         }
     }
 
@@ -254,8 +281,16 @@ mod tests {
         assert!(
             lines
                 .iter()
-                .all(|line| line["id"] == "c1" && line["peer"] == "192.0.2.1:4711")
+                .all(|line| line["id"] == "c1" && line["client_address"] == "192.0.2.1")
         );
+        for line in &lines {
+            assert_eq!(line["client_port"], 4711);
+            assert_eq!(line["listener_address"], "0.0.0.0:8443");
+            assert_eq!(
+                (&line["tls"], &line["path"]),
+                (&"TLSv1.3".into(), &"/chat".into())
+            );
+        }
         assert_eq!(lines[0]["integrity"], "hmac-sha-256");
         let close = &lines[1];
         assert_eq!(
@@ -286,9 +321,18 @@ mod tests {
         let lines = logged(|| refused(&unknown, Ending::HandshakeNotTls, None));
         let line = lines[0].as_object().unwrap();
         assert!(
-            ["peer", "identity", "route", "status", "detail"]
-                .iter()
-                .all(|name| !line.contains_key(*name))
+            [
+                "client_address",
+                "client_port",
+                "identity",
+                "route",
+                "host",
+                "tls",
+                "status",
+                "detail"
+            ]
+            .iter()
+            .all(|name| !line.contains_key(*name))
         );
         assert_eq!(line["stage"], "handshake");
     }

@@ -105,14 +105,20 @@ impl Session {
         self.connection.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
     }
 
-    /// Protocol version and cipher suite, for logs.
-    pub fn parameters(&self) -> String {
-        let version = self.connection.protocol_version();
-        let suite = self.connection.negotiated_cipher_suite();
-        match (version, suite) {
-            (Some(version), Some(suite)) => format!("{version:?} {:?}", suite.suite()),
-            _ => String::new(),
+    /// The version of TLS, for logs, as OpenSSL names it; empty while none is agreed on.
+    pub fn version(&self) -> &'static str {
+        match self.connection.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "",
         }
+    }
+
+    /// The cipher suite, for logs; empty while none is agreed on.
+    pub fn cipher(&self) -> &'static str {
+        let suite = self.connection.negotiated_cipher_suite();
+        let name = suite.and_then(|suite| suite.suite().as_str());
+        name.unwrap_or_default()
     }
 
     /// Moves the octets of a partial record to the front of `buffer`.

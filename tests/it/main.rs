@@ -22,6 +22,7 @@ mod drain;
 mod handshake;
 mod integrity;
 mod limits;
+mod lines;
 mod listen;
 mod relay;
 mod reload;

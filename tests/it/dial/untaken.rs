@@ -64,6 +64,6 @@ async fn client_that_does_not_take_a_declining_answer_is_given_up() {
     let peer = client.local.unwrap().to_string();
     drop(client);
     proxy.wait_for("tidegate_connections_open", &[], 0.0).await;
-    let lines = proxy.lines(|line| line.field("peer") == peer);
+    let lines = proxy.lines(|line| line.client() == peer);
     assert_eq!(lines.len(), 1, "{lines:?}");
 }

@@ -205,7 +205,7 @@ async fn cut_before_the_101(version: usize, stop: Stop) {
     for cut in places {
         let (_, local) = connect_up_to(&proxy, version, cut, stop).await;
         let peer = local.to_string();
-        let line = proxy.wait_line(|line| line.field("peer") == peer).await;
+        let line = proxy.wait_line(|line| line.client() == peer).await;
         let reason = line.field("reason");
         let stage = reasons.iter().position(|known| *known == reason);
         let stage = stage.unwrap_or_else(|| panic!("{cut}: {line:?}"));

@@ -4,6 +4,7 @@ use super::{Wire, within};
 use std::{
     collections::BTreeMap,
     fmt,
+    net::SocketAddr,
     sync::{LazyLock, Mutex},
 };
 use tokio::sync::watch;
@@ -72,11 +73,21 @@ pub(crate) async fn wait(count: usize, wanted: impl Fn(&Line) -> bool) -> Vec<Li
 /// Waits until a client's socket is listed and logged: its 101 leaves before.
 pub(crate) async fn opened(wire: &Wire) {
     let peer = wire.local.expect("a client's wire").to_string();
-    let open = |line: &Line| line.message == "websocket open" && line.field("peer") == peer;
+    let open = |line: &Line| line.message == "websocket open" && line.client() == peer;
     wait(1, open).await;
 }
 
 impl Line {
+    /// The client's address and port; empty if they are not there.
+    pub(crate) fn client(&self) -> String {
+        let address = self.field("client_address").parse();
+        let port = self.field("client_port").parse();
+        match (address, port) {
+            (Ok(address), Ok(port)) => SocketAddr::new(address, port).to_string(),
+            _ => String::new(),
+        }
+    }
+
     /// A field, as text; empty if it is not there.
     pub(crate) fn field(&self, name: &str) -> &str {
         self.fields.get(name).map_or("", String::as_str)

@@ -203,7 +203,7 @@ impl Proxy {
 
     fn about(&self, wire: &Wire) -> impl Fn(&Line) -> bool {
         let peer = wire.local.expect("a client's wire").to_string();
-        move |line| self.is_ours(line) && line.field("peer") == peer
+        move |line| self.is_ours(line) && line.client() == peer
     }
 
     fn is_ours(&self, line: &Line) -> bool {
