@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod certs;
 pub mod connect;
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod explain;
 mod files;
@@ -36,6 +37,7 @@ enum Command {
     /// Read the configuration and every file it names, and print all problems
     Check(CheckArgs),
     /// Show the proxy at work: throw-away credentials, an echo backend, one conversation
+    #[cfg(feature = "demo")]
     Demo(demo::DemoArguments),
     /// A small CA for development: certificates, keys, CRL
     #[command(subcommand)]
@@ -119,6 +121,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args.config, &args.log),
         Command::Check(args) => run::check(&args.config, args.json),
+        #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Certs(command) => run_certs(&command),
         Command::Keys(arguments) => run_keys(&arguments),

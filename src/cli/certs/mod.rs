@@ -19,6 +19,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "demo")]
 pub(in crate::cli) use issue::SET;
 
 pub use authority::{DevelopmentCa, Issued, KeyAlgorithm, LeafRequest, Purpose, Validity};
