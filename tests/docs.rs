@@ -28,6 +28,7 @@ const OPERATIONS: &str = include_str!("../docs/operations.md");
 const TRUST: &str = include_str!("../docs/trust.md");
 const INTEGRITY: &str = include_str!("../docs/frame-integrity.md");
 const CONTRIBUTING: &str = include_str!("../CONTRIBUTING.md");
+const JUSTFILE: &str = include_str!("../justfile");
 const CONFIGURATION: &str = include_str!("../proxy.toml");
 
 /// Taken while documents are read or written anew.
@@ -323,4 +324,21 @@ fn links_between_the_documents_lead_somewhere() {
             assert!(target.exists(), "{name}: {link}");
         }
     }
+}
+
+#[test]
+fn contributing_lists_the_commands_that_the_justfile_has() {
+    let recipe = |line: &str| {
+        let (head, _) = line.split_once(':').filter(|(_, rest)| rest.is_empty())?;
+        head.starts_with(|c: char| c.is_ascii_lowercase())
+            .then(|| head.split(' ').next().unwrap().to_owned())
+    };
+    let word = |text: &str| {
+        let end = text.find(|c: char| !c.is_ascii_lowercase());
+        text[..end.unwrap_or(text.len())].to_owned()
+    };
+    let recipes: BTreeSet<_> = JUSTFILE.lines().filter_map(recipe).collect();
+    let listed: BTreeSet<_> = CONTRIBUTING.split("`just ").skip(1).map(word).collect();
+    assert!(recipes.len() > 8, "{recipes:?}");
+    assert_eq!(listed, recipes);
 }
