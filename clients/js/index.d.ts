@@ -2,7 +2,7 @@
 export interface SharedKey {
   /** The key's id in the proxy's keyring. */
   kid: string;
-  /** 32 to 64 octets, or the same in base64url. */
+  /** 32 to 64 bytes, or the same in base64url. */
   secret: Uint8Array | string;
   publicKey?: undefined;
 }
@@ -11,7 +11,7 @@ export interface SharedKey {
 export interface PublicKey {
   /** The key's id in the proxy's keyring. */
   kid: string;
-  /** 32 octets, or the same in base64url. */
+  /** 32 bytes, or the same in base64url. */
   publicKey: Uint8Array | string;
   secret?: undefined;
 }
@@ -27,14 +27,27 @@ export type WebSocketConstructor = new (url: string, protocols: string[], option
   send(data: string | Uint8Array): void;
 };
 
-export interface SealedWebSocketOptions {
-  /** For `hmac-sha-256`; without one, `sha-256`, which notices accidents only. */
-  key?: SharedKey | PublicKey;
+/** How messages are sealed: with a key, or with `sha-256` where that is asked for by name. */
+export type Sealing = WithKey | WithoutKey;
+
+export interface WithKey {
+  /** For `hmac-sha-256`. Where it is present it must have a value. */
+  key: SharedKey | PublicKey;
+  algorithm?: "hmac-sha-256";
+}
+
+export interface WithoutKey {
+  key?: never;
+  /** Notices accidents only: whoever can change a message can make its tag. */
+  algorithm: "sha-256";
+}
+
+export type SealedWebSocketOptions = Sealing & {
   /** The implementation underneath. Default: the global one. */
   WebSocket?: WebSocketConstructor;
-  /** Passed to `ws` as its options, for certificates and the like. */
+  /** Passed to `ws` as its options, for certificates and the like; only together with `WebSocket`. */
   webSocketOptions?: object;
-}
+};
 
 /** What a sealed connection uses. */
 export interface Agreement {
@@ -83,9 +96,10 @@ export class SealedWebSocket extends EventTarget {
 
   /**
    * @throws {DOMException} SyntaxError, if the URL or a subprotocol is malformed
-   * @throws {TypeError} if the key is malformed, or WebSocket or WebCrypto is missing
+   * @throws {TypeError} if an option is unknown, if there is neither a key nor `algorithm: "sha-256"`, if the key has no
+   * value or is malformed, or if WebSocket or WebCrypto is missing
    */
-  constructor(url: string | URL, protocols?: string | string[], options?: SealedWebSocketOptions);
+  constructor(url: string | URL, protocols: string | string[] | undefined, options: SealedWebSocketOptions);
 
   readonly url: string;
   /** The application's subprotocol, once open; without the seal's part of the name. */

@@ -172,10 +172,17 @@ impl ClientBuilder {
 
     /// Offers to seal the frames, in order of preference, after what was offered before. Without
     /// the server's agreement there is no connection. Who relies on `hmac-sha-256` offers nothing
-    /// else: whoever sits in between could take the other offers away.
+    /// else: whoever sits in between could take the other offers away. To ask for nothing (an
+    /// `Option` that is `None`) is an error: it would connect without tags.
     #[must_use]
     pub fn integrity(mut self, offers: impl IntoIterator<Item = IntegrityOffer>) -> Self {
+        let before = self.integrity.len();
         self.integrity.extend(offers);
+        if self.integrity.len() == before {
+            let message = "integrity was asked for without an offer, so nothing would be sealed; give one, or do not ask for it";
+            let problem = ClientError::Argument(message.to_owned());
+            self.problem = self.problem.or(Some(problem));
+        }
         self
     }
 

@@ -70,6 +70,10 @@ pub(super) fn prepare(builder: &ClientBuilder, tls: bool) -> Result<Vec<ClientOf
         let message = "a channel binding takes TLS; connect to wss://, or offer none";
         return Err(ClientError::Argument(message.to_owned()));
     }
+    if builder.integrity_optional && builder.integrity.is_empty() {
+        let message = "integrity is optional, and no offer is made; make one with `integrity`, or leave `integrity_optional` out";
+        return Err(ClientError::Argument(message.to_owned()));
+    }
     let offers = builder.integrity.iter();
     offers.map(IntegrityOffer::prepare).collect()
 }

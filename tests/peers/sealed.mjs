@@ -1,19 +1,19 @@
 // One conversation of the JavaScript client over Node's `ws`, told as JSON.
 //
 //   echo '{"client": "…/clients/js/src/index.js", "url": "wss://…", "folder": CREDENTIALS,
-//          "key": …, "messages": [TEXT…], "echoes": N}' | node sealed.mjs
+//          "sealing": {"key": …}, "messages": [TEXT…], "echoes": N}' | node sealed.mjs
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { WebSocket } from 'ws';
 
-const { client, url, folder, key, messages, echoes } = JSON.parse(readFileSync(0, 'utf8'));
+const { client, url, folder, sealing, messages, echoes } = JSON.parse(readFileSync(0, 'utf8'));
 const { SealedWebSocket } = await import(client);
 const read = (name) => readFileSync(join(folder, name));
 const webSocketOptions = { ca: read('root.pem'), cert: read('client.pem'), key: read('client.key') };
 
 const outcome = { received: [], errors: [], integrity: null };
-const socket = new SealedWebSocket(url, [], { key, WebSocket, webSocketOptions });
+const socket = new SealedWebSocket(url, [], { ...sealing, WebSocket, webSocketOptions });
 socket.onopen = () => {
   outcome.integrity = socket.integrity;
   for (const message of messages) socket.send(message);

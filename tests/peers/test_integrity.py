@@ -64,19 +64,20 @@ class Sealed:
         self.proxy = Tidegate(folder, credentials, more + route("/", self.backend_port, integrity="required"))
         self.heard = None
 
-    def key(self, kind):
+    def sealing(self, kind):
+        """How to seal, as arguments of `connect`; "none" is `sha-256`."""
         return {
-            "secret": SharedKey("secret-1", self.secret),
-            "x25519": PublicKey("x25519-1", self.public),
-            "none": None,
+            "secret": {"key": SharedKey("secret-1", self.secret)},
+            "x25519": {"key": PublicKey("x25519-1", self.public)},
+            "none": {"algorithm": "sha-256"},
         }[kind]
 
-    def json_key(self, kind):
+    def json_sealing(self, kind):
         """The same as the JavaScript client takes it."""
         return {
-            "secret": {"kid": "secret-1", "secret": self.secret},
-            "x25519": {"kid": "x25519-1", "publicKey": self.public},
-            "none": None,
+            "secret": {"key": {"kid": "secret-1", "secret": self.secret}},
+            "x25519": {"key": {"kid": "x25519-1", "publicKey": self.public}},
+            "none": {"algorithm": "sha-256"},
         }[kind]
 
     @contextlib.asynccontextmanager
@@ -114,8 +115,8 @@ class Sealed:
 
     def connect(self, url, kind, binding="frame"):
         options = {"ssl": self.credentials.context(), "host": "127.0.0.1", "proxy": None, "max_size": None}
-        key = self.key(kind) if kind in ("secret", "x25519", "none") else kind
-        return connect(url, key=key, binding=binding, open_timeout=30, ping_interval=None, **options)
+        sealing = self.sealing(kind) if isinstance(kind, str) else {"key": kind}
+        return connect(url, **sealing, binding=binding, open_timeout=30, ping_interval=None, **options)
 
     async def heard_next(self):
         return await asyncio.wait_for(self.heard.get(), 30)
@@ -149,9 +150,8 @@ async def node_talks(sealed, url, kind, echoes=3, messages=MESSAGES):
     task = {
         "client": str(CLIENTS / "js" / "src" / "index.js"),
         "folder": str(sealed.credentials.folder),
-        **{"url": url, "key": sealed.json_key(kind), "messages": messages, "echoes": echoes},
+        **{"url": url, "sealing": sealed.json_sealing(kind), "messages": messages, "echoes": echoes},
     }
-    task = {name: value for name, value in task.items() if value is not None}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     program = await asyncio.create_subprocess_exec("node", WORK / "sealed.mjs", **pipes)
     output, _ = await asyncio.wait_for(program.communicate(json.dumps(task).encode()), 60)
@@ -424,7 +424,7 @@ async def test_a_page_in_chromium_converses_and_refuses_a_forged_message(sealed,
     if chromium is None:
         pytest.skip("chromium is not installed: apt-get install chromium, or name it by CHROMIUM")
     picture = WORK / f"page-{kind}.png"
-    credentials, key = sealed.credentials, sealed.json_key(kind)
+    credentials, key = sealed.credentials, sealed.json_sealing(kind)["key"]
     command = [
         *("node", "test/browser/run.js", "--url", f"wss://localhost:{sealed.browser_port}/"),
         *("--ca", credentials.chain("root"), "--screenshot", picture, "--kid", key["kid"]),

@@ -8,34 +8,6 @@ const PREFIX = "frame-integrity";
 const NONCE_LENGTH = 32;
 const encoder = new TextEncoder();
 
-/**
- * The key as given, checked.
- * @param {{kid: string, secret?: Uint8Array | string, publicKey?: Uint8Array | string} | undefined} key
- * @throws {TypeError} if it is malformed
- */
-export function checkedKey(key) {
-  if (key === undefined || key === null) return null;
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(String(key.kid))) {
-    throw new TypeError(`key id "${key.kid}" is not 1 to 64 characters of A-Z a-z 0-9 . _ -`);
-  }
-  if ((key.secret === undefined) === (key.publicKey === undefined)) {
-    throw new TypeError(`key "${key.kid}" must have either a secret or a publicKey`);
-  }
-  return key.secret === undefined
-    ? { kid: key.kid, publicKey: checkedOctets(key.kid, "publicKey", key.publicKey, 32, 32) }
-    : { kid: key.kid, secret: checkedOctets(key.kid, "secret", key.secret, 32, 64) };
-}
-
-function checkedOctets(kid, what, value, shortest, longest) {
-  const octets = typeof value === "string" ? base64url.decode(value) : Uint8Array.from(value);
-  if (octets === null) throw new TypeError(`${what} of key "${kid}" is not base64url without padding`);
-  if (octets.length < shortest || octets.length > longest) {
-    const wanted = shortest === longest ? shortest : `${shortest} to ${longest}`;
-    throw new TypeError(`${what} of key "${kid}" has ${octets.length} octets; it must have ${wanted}`);
-  }
-  return octets;
-}
-
 /** One client's offer for one connection. Its nonce is never used twice. */
 export class Offer {
   algorithm;
@@ -92,7 +64,7 @@ export class Offer {
 }
 
 /**
- * @param {ReturnType<typeof checkedKey>} key `null` for `sha-256`
+ * @param {ReturnType<typeof import("./keys.js").checkedKey> | null} key `null` for `sha-256`
  * @param {{clientNonce?: Uint8Array, ephemeral?: CryptoKeyPair}} [drawn] drawn at random if not given
  */
 export async function makeOffer(key, drawn = {}) {

@@ -1,7 +1,8 @@
 import { checkClose, checkedSubprotocols, checkedUrl } from "./arguments.js";
 import { IntegrityError } from "./errors.js";
 import { CloseEvent, ErrorEvent } from "./events.js";
-import { checkedKey, makeOffer } from "./offer.js";
+import { makeOffer } from "./offer.js";
+import { checkedOptions } from "./options.js";
 import { openBinary, openReason, openText, REASON_LIMIT, sealBinary, sealReason, sealText } from "./seal.js";
 
 const CONNECTING = 0;
@@ -38,18 +39,17 @@ export class SealedWebSocket extends EventTarget {
   /**
    * @param {string | URL} url
    * @param {string | string[]} [protocols] the application's
-   * @param {object} [options] see index.d.ts
+   * @param {object} options see index.d.ts
    */
-  constructor(url, protocols = [], { key, WebSocket = globalThis.WebSocket, webSocketOptions } = {}) {
+  constructor(url, protocols = [], options = {}) {
     super();
     this.#url = checkedUrl(url);
     this.#subprotocols = checkedSubprotocols(protocols);
-    const checked = checkedKey(key);
-    if (WebSocket === undefined) throw new TypeError("no WebSocket here: pass one, { WebSocket }");
+    const { key, WebSocket, webSocketOptions } = checkedOptions(options);
     if (globalThis.crypto?.subtle === undefined) {
       throw new TypeError("no WebCrypto here: browsers have it on https pages and on localhost alone");
     }
-    this.#connect(checked, WebSocket, webSocketOptions).catch((error) => this.#abandon(error));
+    this.#connect(key, WebSocket, webSocketOptions).catch((error) => this.#abandon(error));
   }
 
   get url() {

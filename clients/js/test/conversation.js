@@ -7,8 +7,8 @@ export class Conversation {
   errors = [];
   #waiting = [];
 
-  constructor(url, { key, protocols = [], binaryType = "arraybuffer" } = {}) {
-    this.socket = new SealedWebSocket(url, protocols, { key, WebSocket });
+  constructor(url, { protocols = [], binaryType = "arraybuffer", ...sealing } = {}) {
+    this.socket = new SealedWebSocket(url, protocols, { ...sealing, WebSocket });
     this.socket.binaryType = binaryType;
     this.opened = new Promise((resolve) => this.socket.addEventListener("open", resolve));
     this.closed = new Promise((resolve) => this.socket.addEventListener("close", resolve));

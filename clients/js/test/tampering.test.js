@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { IntegrityError } from "tidegate-client";
 import { Conversation } from "./conversation.js";
 import { startPeer } from "./peer.js";
-import { keys } from "./vectors.js";
+import { keys, sealings } from "./vectors.js";
 
 const MESSAGES = ["pay Alice 1", new TextEncoder().encode("pay Bob 2"), "pay Carol 3"];
 const DELIBERATE = [
@@ -22,7 +22,7 @@ after(() => peer.stop());
 /** Sends three messages through the man in the middle, awaits so many echoes, and closes. */
 async function talk(tampering, direction, kind, { at = 1, echoes = MESSAGES.length } = {}) {
   const { url, ending } = peer.tampered(tampering, direction, at);
-  const conversation = new Conversation(url, { key: keys[kind] });
+  const conversation = new Conversation(url, sealings[kind]);
   await conversation.opened;
   for (const message of MESSAGES) conversation.socket.send(message);
   await conversation.received(echoes);

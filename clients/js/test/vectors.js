@@ -15,5 +15,11 @@ const [secret, x25519] = vectors.keys;
 export const keys = {
   secret: { kid: secret.kid, secret: octets(secret.secret) },
   x25519: { kid: x25519.kid, publicKey: octets(x25519.public) },
-  none: undefined,
+};
+
+/** How messages are sealed; `none` is `sha-256`. */
+export const sealings = {
+  secret: { key: keys.secret },
+  x25519: { key: keys.x25519 },
+  none: { algorithm: "sha-256" },
 };

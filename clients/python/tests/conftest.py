@@ -66,11 +66,14 @@ def vectors() -> dict[str, Any]:
     return load_vectors()
 
 
-def vector_key(kind: str) -> Key | None:
-    """The vectors' key of a kind; ``none`` is ``sha-256``."""
+def vector_key(kind: str) -> Key:
+    """The vectors' key of a kind."""
     keys = {key["kind"]: key for key in load_vectors()["keys"]}
     if kind == "secret":
         return SharedKey(keys["secret"]["kid"], bytes.fromhex(keys["secret"]["secret"]))
-    if kind == "x25519":
-        return PublicKey(keys["x25519"]["kid"], bytes.fromhex(keys["x25519"]["public"]))
-    return None
+    return PublicKey(keys["x25519"]["kid"], bytes.fromhex(keys["x25519"]["public"]))
+
+
+def sealing(kind: str) -> dict[str, Any]:
+    """How to seal, as arguments of ``connect``; ``none`` is ``sha-256``."""
+    return {"algorithm": "sha-256"} if kind == "none" else {"key": vector_key(kind)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import World, play, vector_key
+from conftest import World, play, sealing
 from test_connection import Binding, both_bindings
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 
@@ -38,7 +38,7 @@ def talk(
     async def scenario(world: World) -> Outcome:
         url = f"{world.tampering_url}/?tamper={tampering}&direction={direction}&at={at}"
         received: list[str | bytes] = []
-        ws = await connect(url, key=vector_key(key), binding=binding)
+        ws = await connect(url, **sealing(key), binding=binding)
         try:
             for message in MESSAGES:
                 await ws.send(message)

@@ -1,6 +1,9 @@
 //! The arguments of `tidegate connect` about frame integrity.
 
-use std::{path::PathBuf, str};
+use std::{
+    path::{Path, PathBuf},
+    str,
+};
 
 use clap::Args;
 
@@ -77,26 +80,33 @@ impl SealingArguments {
     fn credential(&self, kid: &Kid) -> Result<Credential, ConnectError> {
         match (&self.key_file, self.public) {
             (_, Some(public)) => Ok(Credential::PublicKey(kid.clone(), public)),
-            (Some(file), None) => {
-                files::owner_only(file)?;
-                let octets = files::read(file)?;
-                let text = str::from_utf8(&octets).unwrap_or_default().trim();
-                if text.contains(char::is_whitespace) {
-                    return Err(refused(&format!(
-                        "{}: the file holds more than a secret; put into it the one word behind `secret`, as `tidegate keys generate --show` prints it",
-                        file.display()
-                    )));
-                }
-                let secret = Secret::from_text(text).map_err(|error| {
-                    ConnectError::Argument(format!("{}: {error}", file.display()))
-                })?;
-                Ok(Credential::Secret(kid.clone(), secret))
-            }
+            (Some(file), None) => Ok(Credential::Secret(kid.clone(), secret(file)?)),
             (None, None) => Err(refused(
                 "give the key's secret with --key-file, or its public part with --public",
             )),
         }
     }
+}
+
+/// The secret that is alone in a file for its owner alone.
+fn secret(file: &Path) -> Result<Secret, ConnectError> {
+    const ONE_WORD: &str =
+        "put into it the one word after `secret`, as `tidegate keys generate --show` prints it";
+    let refused = |problem: &str| refused(&format!("{}: {problem}", file.display()));
+    files::owner_only(file)?;
+    let content = files::read(file)?;
+    let text = str::from_utf8(&content)
+        .map_err(|_| refused(&format!("the file is not text; {ONE_WORD}")))?
+        .trim();
+    if text.is_empty() {
+        return Err(refused(&format!("the file is empty; {ONE_WORD}")));
+    }
+    if text.contains(char::is_whitespace) {
+        return Err(refused(&format!(
+            "the file holds more than a secret; {ONE_WORD}"
+        )));
+    }
+    Secret::from_text(text).map_err(|error| refused(&error.to_string()))
 }
 
 /// What was agreed on, in a line.
@@ -201,24 +211,33 @@ mod tests {
             "--key-file",
             file,
         ];
-        let with = |content: &str, mode| {
+        let with = |content: &[u8], mode| {
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             applied(&words)
         };
-        assert_eq!(with(&format!("{KEY}\n"), 0o600), Ok(()));
-        let shared = with(KEY, 0o644).unwrap_err();
-        let broken = with(&format!("{KEY}="), 0o600).unwrap_err();
-        let keyring = with(&format!("kid = \"edge\"\nsecret = \"{KEY}\"\n"), 0o600);
+        assert_eq!(with(format!("{KEY}\n").as_bytes(), 0o600), Ok(()));
+        let shared = with(KEY.as_bytes(), 0o644).unwrap_err();
+        let broken = with(format!("{KEY}=").as_bytes(), 0o600).unwrap_err();
+        let keyring = with(
+            format!("kid = \"edge\"\nsecret = \"{KEY}\"\n").as_bytes(),
+            0o600,
+        );
         let keyring = keyring.unwrap_err();
+        let empty = with(b"\n", 0o600).unwrap_err();
+        let short = with(b"AAAA", 0o600).unwrap_err();
+        let binary = with(b"\xff\xfe\x00", 0o600).unwrap_err();
         fs::remove_file(&path).unwrap();
         assert!(shared.contains("chmod 600"), "{shared}");
-        let told = keyring.contains("the one word behind `secret`");
+        let told = keyring.contains("the one word after `secret`");
         assert!(told && !keyring.contains(KEY), "{keyring}");
         assert!(
             broken.contains("base64url") && !broken.contains(KEY),
             "{broken}"
         );
+        assert!(empty.contains("the file is empty"), "{empty}");
+        assert!(short.contains("3 octets"), "{short}");
+        assert!(binary.contains("the file is not text"), "{binary}");
         assert!(applied(&words).unwrap_err().contains("cannot be read"));
     }
 }

@@ -348,6 +348,27 @@ async fn channel_binding_without_tls_is_refused_before_anything_is_sent() {
     assert!(error.to_string().contains("wss://"), "{error}");
 }
 
+#[tokio::test]
+async fn integrity_without_an_offer_is_refused_before_anything_is_sent() {
+    // A key that was not found: an `Option` is an iterator too.
+    let key: Option<Credential> = None;
+    let offer = key.map(|credential| IntegrityOffer::HmacSha256 {
+        credential,
+        channel_binding: false,
+    });
+    let client = || Client::builder("ws://127.0.0.1:1/");
+    for client in [
+        client().integrity(offer.clone()),
+        client().integrity([]),
+        client().integrity(offer).integrity_optional(),
+        client().integrity_optional(),
+    ] {
+        let error = client.connect().await.err().unwrap();
+        assert!(matches!(error, ClientError::Argument(_)), "{error}");
+        assert!(error.to_string().contains("offer"), "{error}");
+    }
+}
+
 #[test]
 fn offers_show_no_secret() {
     let secret = keyring().key("edge").unwrap().material.to_text();

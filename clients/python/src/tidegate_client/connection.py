@@ -14,6 +14,7 @@ from .errors import IntegrityError, IntegrityNotAgreed
 from .keys import Key
 from .message_binding import WithheldFrame
 from .offer import Agreement, Offer
+from .options import NOT_GIVEN, TAKEN, Algorithm, NotGiven, refuse_taken, refuse_unknown, sealing_key
 from .protocol import MaxSize, SealedClientProtocol, sealed_protocol
 
 __all__ = ["SealedClientConnection", "connect"]
@@ -71,14 +72,17 @@ class connect(client.connect):
 
     Args:
         uri: where to connect to.
-        key: a :class:`SharedKey` or a :class:`PublicKey` for ``hmac-sha-256``; ``None`` for ``sha-256``,
-            which notices accidents only.
+        key: a :class:`SharedKey` or a :class:`PublicKey`, for ``hmac-sha-256``.
+        algorithm: ``"sha-256"`` to go without a key, which notices accidents only; nothing falls back to it.
         binding: ``"frame"`` seals every frame by a WebSocket extension, ``"message"`` whole messages by
             a subprotocol, for servers between that do not pass extensions on.
         subprotocols: those of the application, in order of preference.
         max_size: limit of an incoming message, in octets of data without tags.
 
     Raises:
+        TypeError: if an argument is unknown, if there is neither a key nor ``algorithm="sha-256"``, or if the
+            key is ``None`` or no key.
+        ValueError: if arguments do not fit together, or have another value than they may have.
         IntegrityNotAgreed: if the server did not accept; the connection is not opened.
     """
 
@@ -86,7 +90,8 @@ class connect(client.connect):
         self,
         uri: str,
         *,
-        key: Key | None = None,
+        key: Key | NotGiven = NOT_GIVEN,
+        algorithm: Algorithm | None = None,
         binding: Literal["frame", "message"] = "frame",
         origin: Origin | None = None,
         subprotocols: Sequence[Subprotocol] | None = None,
@@ -96,17 +101,17 @@ class connect(client.connect):
     ) -> None:
         if binding not in ("frame", "message"):
             raise ValueError(f'binding is {binding!r}; it must be "frame" or "message"')
-        for taken in ("extensions", "compression", "create_connection"):
-            if options.get(taken) is not None:
-                raise ValueError(f"{taken} cannot be chosen on a sealed connection")
-            options.pop(taken, None)
+        refuse_unknown(options, connect.__init__)
+        refuse_taken(options)
+        checked_key = sealing_key(key, algorithm)
+        options = {name: value for name, value in options.items() if name not in TAKEN}
 
         class Connection(SealedClientConnection):
             # One offer for each connection: nonces are not for use twice, not even on a redirect.
             def __init__(self, protocol: ClientProtocol, **connection_options: Any) -> None:
                 sealed = sealed_protocol(
                     requested_uri(protocol),
-                    offer=Offer(key),
+                    offer=Offer(checked_key),
                     binding=binding,
                     origin=origin,
                     subprotocols=subprotocols,

@@ -54,7 +54,7 @@ class Offer:
         self._keying_material = b""
         if isinstance(key, SharedKey):
             self._keying_material = key.secret
-        elif isinstance(key, PublicKey):
+        elif key is not None:
             ephemeral_private = ephemeral_private or secrets.token_bytes(32)
             self.ephemeral_public, self._keying_material = exchange(ephemeral_private, key)
 
