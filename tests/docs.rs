@@ -321,7 +321,10 @@ fn links_between_the_documents_lead_somewhere() {
         for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
             let file = link.split('#').next().unwrap_or(link);
             let target = root.join(name).with_file_name("").join(file);
-            assert!(target.exists(), "{name}: {link}");
+            // A package comes without it.
+            let fuzz = root.join("fuzz");
+            let left_out = target.starts_with(&fuzz) && !fuzz.exists();
+            assert!(left_out || target.exists(), "{name}: {link}");
         }
     }
 }
