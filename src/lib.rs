@@ -34,7 +34,8 @@
 //! - Nothing a peer sends can panic: no `unwrap`, `expect`, indexing or `unsafe` (lints, in
 //!   `Cargo.toml`), and the fuzz targets; `any_two_pieces_give_what_the_whole_gives`,
 //!   `no_changed_octet_panics_or_lets_a_control_character_through`.
-//! - One closed enum of endings is at once metric label, log field, HTTP status and close code:
+//! - One closed enum of endings for each stage is at once metric label, log field, and HTTP status or
+//!   close code; an ending of another stage does not compile:
 //!   `labels_are_unique_within_a_stage`, `every_ending_of_a_socket_has_a_series_for_every_code_there_is`.
 //! - The documents say what the program does: `tests/docs.rs`.
 

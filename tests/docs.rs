@@ -19,7 +19,7 @@ use std::{
 };
 use tidegate::{
     cli::Cli,
-    ending::{Ending, Stage},
+    ending::{Ending, HandshakeEnding, RequestEnding, SocketEnding},
     observe::{BackendNames, Expiry, ExpiryKind, Metrics, RouteNames},
 };
 
@@ -69,13 +69,13 @@ fn check_table(name: &str, heading: &str, expected: &[String]) {
 }
 
 /// A row for every ending that has a number, by number.
-fn numbered(number: impl Fn(Ending) -> Option<u16>) -> Vec<String> {
-    let all = Ending::ALL.iter();
+fn numbered<E: Ending>(number: impl Fn(E) -> Option<u16>) -> Vec<String> {
+    let all = E::ALL.iter();
     let mut endings: Vec<_> = all
         .filter_map(|ending| Some((number(*ending)?, ending)))
         .collect();
     endings.sort_by_key(|(number, _)| *number);
-    let row = |(number, ending): &(u16, &Ending)| {
+    let row = |(number, ending): &(u16, &E)| {
         format!(
             "| {number} | `{}` | {} |",
             ending.label(),
@@ -85,31 +85,40 @@ fn numbered(number: impl Fn(Ending) -> Option<u16>) -> Vec<String> {
     endings.iter().map(row).collect()
 }
 
+/// A row for every ending without a number, in the order of the table.
+fn unnumbered<E: Ending>(number: impl Fn(E) -> Option<u16>) -> Vec<String> {
+    let silent = E::ALL.iter().filter(|ending| number(**ending).is_none());
+    silent
+        .map(|ending| format!("| `{}` | {} |", ending.label(), ending.sentence()))
+        .collect()
+}
+
 #[test]
 fn readme_has_every_status_and_every_close_code_with_its_reason() {
-    let statuses = numbered(Ending::status);
+    let statuses = numbered(RequestEnding::status);
     check_table("README.md", "| status | reason | when |", &statuses);
-    let codes = numbered(Ending::close_code);
+    let codes = numbered(SocketEnding::close_code);
     check_table("README.md", "| code | reason | when |", &codes);
 }
 
 #[test]
 fn operations_have_every_reason_without_a_number() {
-    let of = |stage| -> Vec<String> {
-        let all = Ending::ALL.iter();
-        let silent = all.filter(|ending| ending.status().or(ending.close_code()).is_none());
-        let those = silent.filter(|ending| ending.stage() == stage);
-        those
-            .map(|ending| format!("| `{}` | {} |", ending.label(), ending.sentence()))
-            .collect()
-    };
-    let places = [
-        (Stage::Handshake, "| reason of a handshake | when |"),
-        (Stage::Upgrade, "| reason of a request | when |"),
-        (Stage::Socket, "| reason of a socket | when |"),
+    let tables = [
+        (
+            "| reason of a handshake | when |",
+            unnumbered(|_: HandshakeEnding| None),
+        ),
+        (
+            "| reason of a request | when |",
+            unnumbered(RequestEnding::status),
+        ),
+        (
+            "| reason of a socket | when |",
+            unnumbered(SocketEnding::close_code),
+        ),
     ];
-    for (stage, heading) in places {
-        check_table("docs/operations.md", heading, &of(stage));
+    for (heading, rows) in tables {
+        check_table("docs/operations.md", heading, &rows);
     }
 }
 

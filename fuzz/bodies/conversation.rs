@@ -6,7 +6,7 @@
 use std::time::Duration;
 use tidegate::{
     connection::relay::{Conversation, Output, Record, Terms},
-    ending::Ending,
+    ending::SocketEnding,
     frame::{Counts, Forward, Opcode, Passage, Rules},
     integrity::{
         Algorithm, Mode, agreement::Agreement, keyring::Keyring, negotiate, offer::Extensions,
@@ -18,11 +18,11 @@ use tokio::time::Instant;
 const LIMIT: u64 = 300;
 /// Longer than anything that a conversation waits for once it ends.
 const FOR_EVER: Duration = Duration::from_mins(1);
-const ORDERS: [Ending; 4] = [
-    Ending::Draining,
-    Ending::SocketRevoked,
-    Ending::BackendStalled,
-    Ending::ClientStalled,
+const ORDERS: [SocketEnding; 4] = [
+    SocketEnding::Draining,
+    SocketEnding::Revoked,
+    SocketEnding::BackendStalled,
+    SocketEnding::ClientStalled,
 ];
 
 struct Run {
@@ -141,7 +141,7 @@ impl Run {
         self.to_backend.extend_from_slice(&out.to_backend);
     }
 
-    fn order(&mut self, ending: Ending) {
+    fn order(&mut self, ending: SocketEnding) {
         self.act(|conversation, out, now| conversation.order(ending, out, now));
     }
 
@@ -165,7 +165,7 @@ impl Run {
     }
 
     fn finish(&mut self) {
-        self.order(Ending::Draining);
+        self.order(SocketEnding::Draining);
         self.pass(FOR_EVER);
         assert!(self.conversation.is_over());
         self.check_record();

@@ -9,7 +9,7 @@ use crate::{
     },
     config::{Diagnostic, Severity},
     connection::{Shared, snapshot::Route},
-    ending::Ending,
+    ending::{Ending, SocketEnding},
     lifecycle::connections::{ConnectionId, Entry},
     reload::{
         Outcome, Touched,
@@ -126,7 +126,7 @@ impl Operations for AppOperations {
 
     fn close(&self, which: &Selection) -> usize {
         let end = |entry: &Arc<Entry>| {
-            entry.end(Ending::ClosedByOperator);
+            entry.end(SocketEnding::ClosedByOperator);
         };
         match which {
             Selection::Id(id) => {

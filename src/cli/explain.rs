@@ -14,7 +14,7 @@ use crate::{
         snapshot::{Route, Snapshot},
         trust::{ending_of_request, judge_client},
     },
-    ending::Ending,
+    ending::{Ending, HandshakeEnding, RequestEnding},
     observe::Metrics,
     policy::{
         ClientCertMode, host::Host, judgement::Standing, origin::origin_allowed,
@@ -104,6 +104,13 @@ struct Walk<'a> {
     rule: Option<String>,
 }
 
+/// How a client is refused: in the handshake, where there is no status.
+#[derive(Clone, Copy)]
+struct Refused {
+    reason: &'static str,
+    status: Option<u16>,
+}
+
 /// Explains to `out`; gives whether the client would be admitted.
 pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError> {
     let candidate =
@@ -148,15 +155,15 @@ impl Walk<'_> {
         let refused = self.go()?.err();
         Ok(Explanation {
             admitted: refused.is_none(),
-            reason: refused.map(Ending::label),
-            status: refused.and_then(Ending::status),
+            reason: refused.map(|refused| refused.reason),
+            status: refused.and_then(|refused| refused.status),
             rule: self.rule,
             steps: self.steps,
         })
     }
 
     /// The whole way; the inner error is the refusal.
-    fn go(&mut self) -> Result<Result<(), Ending>, ExplainError> {
+    fn go(&mut self) -> Result<Result<(), Refused>, ExplainError> {
         let text = request(self.args);
         let head = match RequestHead::parse(text.as_bytes()) {
             Some(Ok((head, _))) => head,
@@ -174,7 +181,7 @@ impl Walk<'_> {
     }
 
     /// What the handshake asks for, and who the client is behind it.
-    fn handshake(&mut self, host: &Host) -> Result<Result<Client, Ending>, ExplainError> {
+    fn handshake(&mut self, host: &Host) -> Result<Result<Client, Refused>, ExplainError> {
         let mode = self.snapshot.mode(self.listener, Some(host));
         let asks = match mode {
             ClientCertMode::Off => "it asks for no client certificate for this host",
@@ -184,8 +191,9 @@ impl Walk<'_> {
         self.note("handshake", asks);
         match (&self.args.cert, mode) {
             (None, ClientCertMode::Required) => {
-                let sentence = Ending::CertificateMissing.sentence();
-                let refused = self.refuse("certificate", sentence, Ending::CertificateMissing);
+                let sentence = HandshakeEnding::CertificateMissing.sentence();
+                let refused =
+                    self.refuse("certificate", sentence, HandshakeEnding::CertificateMissing);
                 Ok(refused.map(|()| Client::anonymous()))
             }
             (None, _) => Ok(Ok(Client::anonymous())),
@@ -204,12 +212,12 @@ impl Walk<'_> {
     fn certificate(
         &mut self,
         chain: &[CertificateDer<'static>],
-    ) -> Result<Result<Client, Ending>, ExplainError> {
+    ) -> Result<Result<Client, Refused>, ExplainError> {
         let standing = self.snapshot.trust.standing(chain, unix_time());
         let client = match Client::read(chain) {
             Ok(client) => Client { standing, ..client },
             Err(error) => {
-                let ending = Ending::RequestNotAllowed;
+                let ending = RequestEnding::NotAllowed;
                 return Ok(Err(self.stop("certificate", error, ending)));
             }
         };
@@ -257,15 +265,15 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn request(&mut self, head: &RequestHead<'_>, client: &Client) -> Result<(), Ending> {
+    fn request(&mut self, head: &RequestHead<'_>, client: &Client) -> Result<(), Refused> {
         let route = match self.snapshot.routes.lookup(head.host(), head.path()) {
             Ok(Some(route)) => route,
             Ok(None) => {
                 let (host, path) = (head.host(), head.path());
                 let detail = format!("none matches host \"{host}\" and path \"{path}\"");
-                return self.refuse("route", detail, Ending::RequestNoRoute);
+                return self.refuse("route", detail, RequestEnding::NoRoute);
             }
-            Err(ambiguity) => return self.refuse("route", ambiguity, Ending::RequestMalformed),
+            Err(ambiguity) => return self.refuse("route", ambiguity, RequestEnding::Malformed),
         };
         self.note("route", describe(route));
         match judge_client(self.snapshot, self.listener, route, client) {
@@ -278,7 +286,7 @@ impl Walk<'_> {
         self.origin(route, head)
     }
 
-    fn origin(&mut self, route: &Route, head: &RequestHead<'_>) -> Result<(), Ending> {
+    fn origin(&mut self, route: &Route, head: &RequestHead<'_>) -> Result<(), Refused> {
         let Some(origins) = &route.settings.origins else {
             self.note("origin", "the route does not look at it");
             return Ok(());
@@ -288,7 +296,7 @@ impl Walk<'_> {
                 self.note("origin", format!("\"{origin}\" is listed"));
                 Ok(())
             }
-            Err(refusal) => self.refuse("origin", refusal, Ending::RequestOrigin),
+            Err(refusal) => self.refuse("origin", refusal, RequestEnding::Origin),
         }
     }
 
@@ -297,18 +305,41 @@ impl Walk<'_> {
         self.steps.push(Step { step, detail });
     }
 
-    fn stop(&mut self, step: &'static str, detail: impl Display, ending: Ending) -> Ending {
+    fn stop(
+        &mut self,
+        step: &'static str,
+        detail: impl Display,
+        ending: impl Into<Refused>,
+    ) -> Refused {
         self.note(step, detail);
-        ending
+        ending.into()
     }
 
     fn refuse(
         &mut self,
         step: &'static str,
         detail: impl Display,
-        ending: Ending,
-    ) -> Result<(), Ending> {
+        ending: impl Into<Refused>,
+    ) -> Result<(), Refused> {
         Err(self.stop(step, detail, ending))
+    }
+}
+
+impl From<HandshakeEnding> for Refused {
+    fn from(ending: HandshakeEnding) -> Self {
+        Self {
+            reason: ending.label(),
+            status: None,
+        }
+    }
+}
+
+impl From<RequestEnding> for Refused {
+    fn from(ending: RequestEnding) -> Self {
+        Self {
+            reason: ending.label(),
+            status: ending.status(),
+        }
     }
 }
 

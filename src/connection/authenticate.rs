@@ -7,7 +7,7 @@
 
 use super::{Refusal, Visit};
 use crate::{
-    ending::Ending,
+    ending::RequestEnding,
     policy::{
         identity::{Identity, IdentityError, common_validity},
         judgement::Standing,
@@ -64,7 +64,7 @@ pub fn identify(visit: &Visit, session: &Session) -> Result<Client, Refusal> {
     if chain.is_empty() {
         return Ok(Client::anonymous());
     }
-    let unusable = |error| Refusal::new(Ending::RequestNotAllowed, error);
+    let unusable = |error| Refusal::new(RequestEnding::NotAllowed, error);
     let client = visit.worker.clients.client(chain).map_err(unusable)?;
     let standing = if session.is_resumed() {
         visit.snapshot.trust.standing(chain, unix_time())

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     backend::OpenConnection,
-    ending::Ending,
+    ending::SocketEnding,
     frame::Rules,
     integrity::keyring::Kid,
     lifecycle::connections::{Description, Entry, Sealing},
@@ -23,7 +23,6 @@ use crate::{
     },
     tls::stream::TlsStream,
 };
-use aws_lc_rs::rand;
 use futures_util::FutureExt;
 use http::header;
 use std::{sync::Arc, time::SystemTime};
@@ -81,7 +80,12 @@ impl Socket {
             from_client: admitted.request.behind().to_vec(),
             backend: switched.stream,
             from_backend: switched.early,
-            terms: terms(visit, &switched.fields, admitted.agreement.is_some()),
+            terms: terms(
+                visit,
+                &switched.fields,
+                admitted.agreement.is_some(),
+                admitted.random,
+            ),
             sealed: admitted
                 .agreement
                 .map(|agreement| (agreement, admitted.route.settings.integrity)),
@@ -113,7 +117,7 @@ impl Drop for Socket {
         let finished = self.finished.take();
         let record = finished.as_ref().map(|finished| finished.record);
         let closed = Closed {
-            ending: record.map_or(Ending::Internal, |record| record.ending),
+            ending: record.map_or(SocketEnding::Internal, |record| record.ending),
             code: record.and_then(|record| record.code),
             open_for: guard.open_for(),
             to_backend: finished
@@ -181,7 +185,7 @@ fn rule(visit: &Visit, admitted: &Admitted) -> Option<Box<str>> {
 }
 
 /// What the peers of a socket must keep to, given what they negotiated.
-fn terms(visit: &Visit, fields: &http::HeaderMap, sealed: bool) -> Terms {
+fn terms(visit: &Visit, fields: &http::HeaderMap, sealed: bool, random: [u8; 12]) -> Terms {
     let limits = &visit.snapshot.limits;
     // On a sealed connection the reserved bits are 0 (section 2 of the protocol).
     let (reserved_bits, reserved_everywhere) = if sealed {
@@ -195,9 +199,6 @@ fn terms(visit: &Visit, fields: &http::HeaderMap, sealed: bool) -> Terms {
         reserved_everywhere,
         ..Rules::for_server(limits.frame, limits.message)
     };
-    let mut random = [0; 12];
-    // Without randomness, a Pong of the backend's asking might be taken for the proxy's own.
-    let _ = rand::fill(&mut random);
     let [a, b, c, d, mark @ ..] = random;
     Terms {
         client: rules(true),

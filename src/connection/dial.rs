@@ -20,7 +20,7 @@ use crate::{
         balance::Choice,
         stream::{BackendStream, is_ours},
     },
-    ending::Ending,
+    ending::RequestEnding,
     policy::request::RequestHead,
 };
 use aws_lc_rs::rand;
@@ -100,7 +100,7 @@ async fn connect(
     let backend = &route.backend;
     let choice = choice(visit, backend, client, head);
     let mut tried = Vec::new();
-    let mut failure = Refusal::from(Ending::NoBackendUp);
+    let mut failure = Refusal::from(RequestEnding::NoBackendUp);
     while let Some(server) = backend.choose(&choice, &tried).cloned() {
         let started = Instant::now();
         // Counted from now on, so that those who come meanwhile are spread over the others.
@@ -167,7 +167,7 @@ fn choice<'a>(
 
 fn unreachable_server(server: &Server, error: &io::Error) -> Refusal {
     Refusal::new(
-        Ending::BackendUnreachable,
+        RequestEnding::BackendUnreachable,
         format!("{}: {error}", server.label),
     )
     .private()
@@ -175,12 +175,12 @@ fn unreachable_server(server: &Server, error: &io::Error) -> Refusal {
 
 fn slow(server: &Server, what: &str) -> Refusal {
     let detail = format!("{}: {what} within timeouts.connect", server.label);
-    Refusal::new(Ending::BackendSlow, detail).private()
+    Refusal::new(RequestEnding::BackendSlow, detail).private()
 }
 
 fn nonsense(server: &Server, error: &ExchangeError) -> Refusal {
     Refusal::new(
-        Ending::BackendNonsense,
+        RequestEnding::BackendNonsense,
         format!("{}: {error}", server.label),
     )
     .private()

@@ -6,7 +6,7 @@
 
 use super::{Refusal, Visit};
 use crate::{
-    ending::Ending,
+    ending::HandshakeEnding,
     policy::{ClientCertMode, host::Host, judgement::Standing},
     tls::{
         stream::{StreamError, TlsStream},
@@ -30,7 +30,7 @@ pub struct Secured {
 /// A handshake that was refused.
 pub struct Failed {
     /// Why.
-    pub refusal: Refusal,
+    pub refusal: Refusal<HandshakeEnding>,
     /// The connection, where the client has something to read that it should have time for.
     pub told: Option<TcpStream>,
 }
@@ -50,7 +50,7 @@ pub async fn run(visit: &Visit, tcp: TcpStream) -> Result<Secured, Failed> {
     let deadline = visit.snapshot.timeouts.handshake;
     match timeout(deadline, secure(visit, tcp)).await {
         Ok(result) => result,
-        Err(_) => Err(Ending::HandshakeTimeout.into()),
+        Err(_) => Err(HandshakeEnding::Timeout.into()),
     }
 }
 
@@ -67,7 +67,7 @@ async fn secure(visit: &Visit, tcp: TcpStream) -> Result<Secured, Failed> {
     };
     let config = visit.snapshot.trust.config(mode).clone();
     let mut stream = TlsStream::new(tcp, config, visit.snapshot.exports)
-        .map_err(|error| Refusal::new(Ending::HandshakeProtocol, error))?;
+        .map_err(|error| Refusal::new(HandshakeEnding::Protocol, error))?;
     let mut early = Vec::new();
     let worker = &visit.worker;
     let result = stream
@@ -91,12 +91,12 @@ async fn refuse_plain_http(mut tcp: TcpStream) -> Result<TcpStream, Failed> {
     let mut first = [0];
     let count = tcp.peek(&mut first).await.map_err(StreamError::from)?;
     match first {
-        [_] if count == 0 => Err(Ending::HandshakeGone.into()),
+        [_] if count == 0 => Err(HandshakeEnding::Gone.into()),
         // A method's first letter; a TLS handshake record begins with 22.
         [b'A'..=b'Z'] => {
             tcp.write_all(PLAIN_HTTP).await.map_err(StreamError::from)?;
             Err(Failed {
-                refusal: Ending::HandshakeNotTls.into(),
+                refusal: HandshakeEnding::NotTls.into(),
                 told: Some(tcp),
             })
         }
@@ -113,13 +113,16 @@ enum Hello {
 }
 
 /// Reads until the ClientHello is whole, keeping its octets for the session that will answer it.
-async fn read_hello(tcp: &mut TcpStream, hello: &mut Vec<u8>) -> Result<Hello, Refusal> {
+async fn read_hello(
+    tcp: &mut TcpStream,
+    hello: &mut Vec<u8>,
+) -> Result<Hello, Refusal<HandshakeEnding>> {
     let mut acceptor = Acceptor::default();
     let mut fed = 0;
     while hello.len() < HELLO_MAX {
         tcp.readable().await.map_err(StreamError::from)?;
         match tcp.try_read_buf(hello) {
-            Ok(0) => return Err(Ending::HandshakeGone.into()),
+            Ok(0) => return Err(HandshakeEnding::Gone.into()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(StreamError::from(error).into()),
@@ -142,7 +145,7 @@ async fn read_hello(tcp: &mut TcpStream, hello: &mut Vec<u8>) -> Result<Hello, R
     Ok(Hello::Broken)
 }
 
-impl<T: Into<Refusal>> From<T> for Failed {
+impl<T: Into<Refusal<HandshakeEnding>>> From<T> for Failed {
     fn from(refusal: T) -> Self {
         Self {
             refusal: refusal.into(),
@@ -151,10 +154,10 @@ impl<T: Into<Refusal>> From<T> for Failed {
     }
 }
 
-impl From<StreamError> for Refusal {
+impl From<StreamError> for Refusal<HandshakeEnding> {
     fn from(error: StreamError) -> Self {
         let ending = match &error {
-            StreamError::Io(_) => Ending::HandshakeGone,
+            StreamError::Io(_) => HandshakeEnding::Gone,
             StreamError::Tls(error) => classify(error),
         };
         Refusal::new(ending, error)
@@ -162,28 +165,28 @@ impl From<StreamError> for Refusal {
 }
 
 /// Which ending an error of rustls means before the handshake is finished.
-fn classify(error: &rustls::Error) -> Ending {
+fn classify(error: &rustls::Error) -> HandshakeEnding {
     use rustls::Error as E;
     match error {
-        E::NoCertificatesPresented => Ending::CertificateMissing,
+        E::NoCertificatesPresented => HandshakeEnding::CertificateMissing,
         E::InvalidCertificate(error) => ending_of(standing_of(error)),
-        E::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => Ending::HandshakeNotTls,
-        E::PeerIncompatible(_) | E::NoApplicationProtocol => Ending::HandshakeNoCommon,
-        E::AlertReceived(AlertDescription::CloseNotify) => Ending::HandshakeGone,
-        E::AlertReceived(_) => Ending::HandshakeAlert,
-        _ => Ending::HandshakeProtocol,
+        E::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => HandshakeEnding::NotTls,
+        E::PeerIncompatible(_) | E::NoApplicationProtocol => HandshakeEnding::NoCommon,
+        E::AlertReceived(AlertDescription::CloseNotify) => HandshakeEnding::Gone,
+        E::AlertReceived(_) => HandshakeEnding::Alert,
+        _ => HandshakeEnding::Protocol,
     }
 }
 
 /// What the CAs and CRLs say of a chain, as the ending of its handshake.
-pub fn ending_of(standing: Standing) -> Ending {
+pub fn ending_of(standing: Standing) -> HandshakeEnding {
     match standing {
-        Standing::Expired => Ending::CertificateOutOfDate,
-        Standing::NotYetValid => Ending::CertificateNotYet,
-        Standing::Revoked => Ending::CertificateIsRevoked,
-        Standing::UnknownIssuer => Ending::CertificateUnknownCa,
-        Standing::StatusUnknown => Ending::CertificateNoStatus,
-        Standing::WrongPurpose => Ending::CertificatePurpose,
-        Standing::Invalid | Standing::Trusted => Ending::CertificateBad,
+        Standing::Expired => HandshakeEnding::CertificateOutOfDate,
+        Standing::NotYetValid => HandshakeEnding::CertificateNotYet,
+        Standing::Revoked => HandshakeEnding::CertificateIsRevoked,
+        Standing::UnknownIssuer => HandshakeEnding::CertificateUnknownCa,
+        Standing::StatusUnknown => HandshakeEnding::CertificateNoStatus,
+        Standing::WrongPurpose => HandshakeEnding::CertificatePurpose,
+        Standing::Invalid | Standing::Trusted => HandshakeEnding::CertificateBad,
     }
 }

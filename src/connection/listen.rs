@@ -6,7 +6,7 @@
 
 use super::{Visit, Worker, serve};
 use crate::{
-    ending::Ending,
+    ending::HandshakeEnding,
     lifecycle::{connections::ConnectionId, permits::Held, workers},
     observe::{ConnectionGuard, ListenerMetrics},
 };
@@ -123,8 +123,8 @@ fn admit(
     if let Some(held) = worker.shared.open.take(visit.snapshot.limits.connections) {
         workers::spawn_connection(serve(visit, Admission { held, guard }, tcp, handshake));
     } else {
-        listener.metrics.refused(Ending::ConnectionLimit);
-        visit.log_refusal(Ending::ConnectionLimit, None);
+        listener.metrics.refused(HandshakeEnding::ConnectionLimit);
+        visit.log_refusal(HandshakeEnding::ConnectionLimit, None);
     }
 }
 

@@ -15,6 +15,7 @@ pub mod dial;
 pub mod exchange;
 pub mod handshake;
 pub mod listen;
+mod random;
 pub mod relay;
 pub mod route;
 pub mod seal;
@@ -29,7 +30,7 @@ pub use settings::{Limits, ListenerSettings, Timeouts};
 pub use worker::{Shared, Worker};
 
 use crate::{
-    ending::Ending,
+    ending::{Ending, HandshakeEnding, RequestEnding},
     integrity::agreement::Agreement,
     lifecycle::{
         clients::{Seat, Who},
@@ -72,11 +73,11 @@ pub struct Visit {
     pub under_way: OnceCell<Held>,
 }
 
-/// Why a connection does not become a socket.
+/// Why a connection does not become a socket, by an ending of the stage that it had come to.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Refusal<E = RequestEnding> {
     /// The reason.
-    pub ending: Ending,
+    pub ending: E,
     /// More than the reason says, for the log and, unless private, for the client.
     pub detail: Option<String>,
     /// Whether the detail names what only operators should know.
@@ -94,6 +95,17 @@ struct Admitted {
     seat: Option<Seat>,
     /// What the lines of its socket show of the request.
     asked: Asked,
+    /// See [`Switching::random`].
+    random: [u8; 12],
+}
+
+/// What a request has come to with its 101.
+struct Switching {
+    switched: Switched,
+    agreement: Option<Agreement>,
+    seat: Option<Seat>,
+    /// For the socket's own Pings and masks: drawn while a lack of it can still be told.
+    random: [u8; 12],
 }
 
 /// Serves one accepted connection until it is refused or becomes a socket.
@@ -153,7 +165,7 @@ async fn upgrade(
     // The request is read even if the client is refused: only then can it be told why.
     let request = Request::read(visit, stream, early).await.map_err(stopped)?;
     if !visit.begins_before_drain() {
-        return Err(stopped(Ending::RefusedDraining.into()));
+        return Err(stopped(RequestEnding::RefusedDraining.into()));
     }
     let head = request.head().map_err(stopped)?;
     let stopped = |refusal, route, client| Stopped {
@@ -171,17 +183,18 @@ async fn upgrade(
         Err(refusal) => return Err(stopped(refusal, Some(route), None)),
     };
     match switch(visit, stream, &route, &client, &head).await {
-        Ok((switched, agreement, seat)) => {
-            let asked = Asked::of(&head, switched.subprotocol());
+        Ok(switching) => {
+            let asked = Asked::of(&head, switching.switched.subprotocol());
             let admitted = Admitted {
                 request,
                 route,
                 client,
-                agreement,
-                seat,
+                agreement: switching.agreement,
+                seat: switching.seat,
                 asked,
+                random: switching.random,
             };
-            Ok((admitted, switched))
+            Ok((admitted, switching.switched))
         }
         Err(refusal) => Err(stopped(refusal, Some(route), Some(client))),
     }
@@ -194,9 +207,10 @@ async fn switch(
     route: &Arc<Route>,
     client: &Client,
     head: &RequestHead<'_>,
-) -> Result<(Switched, Option<Agreement>, Option<Seat>), Refusal> {
+) -> Result<Switching, Refusal> {
     route::admit(&visit.snapshot, visit.listener.index, route, client, head)?;
     let seat = visit.seat(client)?;
+    let random = random::random()?;
     let negotiated = seal::negotiate(visit, &mut stream.session, route, head)?;
     match dial::dial(visit, route, client, head, &negotiated).await? {
         Answer::Switched(mut switched) => {
@@ -206,12 +220,17 @@ async fn switch(
                 relay::push_text(&nonce, &mut response);
             }
             answer(visit, stream, &response).await?;
-            Ok((switched, agreement, seat))
+            Ok(Switching {
+                switched,
+                agreement,
+                seat,
+                random,
+            })
         }
         Answer::Declined(declined) => {
             let response = towards_backend::declining_response(&declined);
             answer(visit, stream, &response).await?;
-            Err(Refusal::new(Ending::BackendDeclined, declined))
+            Err(Refusal::new(RequestEnding::BackendDeclined, declined))
         }
     }
 }
@@ -219,7 +238,7 @@ async fn switch(
 /// Sends an answer whole; a client that does not take it within `timeouts.write` is given up.
 async fn answer(visit: &Visit, stream: &mut TlsStream, octets: &[u8]) -> Result<(), Refusal> {
     let write = stream.write(octets, &visit.worker.buffers);
-    let gone = |error: &dyn Display| Refusal::new(Ending::RequestGone, error);
+    let gone = |error: &dyn Display| Refusal::new(RequestEnding::Gone, error);
     match timeout(visit.snapshot.timeouts.write, write).await {
         Ok(written) => written.map_err(|error| gone(&error)),
         Err(_) => Err(gone(&"it did not take the answer within timeouts.write")),
@@ -269,7 +288,7 @@ async fn refuse(visit: &Visit, mut stream: TlsStream, stopped: &Stopped) {
         asked: asked.details(),
         ..visit.parties(&id)
     };
-    event::refused(
+    event::request_refused(
         &parties,
         refusal.ending,
         refusal.detail.as_ref().map(|detail| detail as &dyn Display),
@@ -314,12 +333,12 @@ impl Visit {
         let limits = &self.snapshot.limits.client;
         let clients = &self.worker.shared.clients;
         let entered = clients.enter(who, limits, Instant::now());
-        entered.map_err(|reached| Refusal::new(Ending::RequestLimit, reached))
+        entered.map_err(|reached| Refusal::new(RequestEnding::Limit, reached))
     }
 
-    /// Logs a refusal before any request was read.
-    fn log_refusal(&self, ending: Ending, detail: Option<&dyn Display>) {
-        event::refused(&self.parties(&self.id.to_string()), ending, detail);
+    /// Logs a refusal before the handshake was done.
+    fn log_refusal(&self, ending: HandshakeEnding, detail: Option<&dyn Display>) {
+        event::handshake_refused(&self.parties(&self.id.to_string()), ending, detail);
     }
 
     fn count_resumption(&self, stream: &TlsStream, refused: bool) {
@@ -333,9 +352,9 @@ impl Visit {
     }
 }
 
-impl Refusal {
+impl<E: Ending> Refusal<E> {
     /// A refusal that says more than its reason.
-    pub fn new(ending: Ending, detail: impl Display) -> Self {
+    pub fn new(ending: E, detail: impl Display) -> Self {
         Self {
             ending,
             detail: Some(detail.to_string()),
@@ -351,8 +370,8 @@ impl Refusal {
     }
 }
 
-impl From<Ending> for Refusal {
-    fn from(ending: Ending) -> Self {
+impl<E: Ending> From<E> for Refusal<E> {
+    fn from(ending: E) -> Self {
         Self {
             ending,
             detail: None,

@@ -13,7 +13,7 @@ use super::{
     trust::{ending_of_request, judge_client},
 };
 use crate::{
-    ending::Ending,
+    ending::RequestEnding,
     integrity::{Algorithm, Mode},
     policy::{
         ClientCertMode,
@@ -66,18 +66,18 @@ pub fn find<'s>(
     // RFC 9110 section 15.5.20: the server name chose the way to ask; another host's way may
     // differ, and then this session proves nothing about it.
     if snapshot.mode(visit.listener.index, Some(head.host())) != asked {
-        return Err(Ending::RequestMisdirected.into());
+        return Err(RequestEnding::Misdirected.into());
     }
     let found = snapshot.routes.lookup(head.host(), head.path());
     found
-        .map_err(|ambiguity| Refusal::new(Ending::RequestMalformed, ambiguity))?
+        .map_err(|ambiguity| Refusal::new(RequestEnding::Malformed, ambiguity))?
         .ok_or_else(|| {
             let detail = format!(
                 "no route matches host \"{}\" and path \"{}\"",
                 head.host(),
                 head.path()
             );
-            Refusal::new(Ending::RequestNoRoute, detail)
+            Refusal::new(RequestEnding::NoRoute, detail)
         })
 }
 
@@ -93,7 +93,7 @@ pub fn admit(
         .map_err(|denial| Refusal::new(ending_of_request(denial), denial))?;
     if let Some(origins) = &route.settings.origins {
         origin_allowed(origins, head.origins())
-            .map_err(|refusal| Refusal::new(Ending::RequestOrigin, refusal))?;
+            .map_err(|refusal| Refusal::new(RequestEnding::Origin, refusal))?;
     }
     Ok(())
 }

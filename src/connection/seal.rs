@@ -3,9 +3,9 @@
 //! The client's offers are judged before the backend is dialled; with the message binding, the
 //! backend's choice of a subprotocol then decides among them.
 
-use super::{Refusal, Visit, authenticate::unix_time, snapshot::Route};
+use super::{Refusal, Visit, authenticate::unix_time, random::random, snapshot::Route};
 use crate::{
-    ending::Ending,
+    ending::RequestEnding,
     integrity::{
         Algorithm, Mode,
         agreement::Agreement,
@@ -16,7 +16,6 @@ use crate::{
     policy::request::RequestHead,
     tls::session::Session,
 };
-use aws_lc_rs::rand;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// The field that tells the backend (section 8 of the protocol).
@@ -43,9 +42,7 @@ pub fn negotiate(
     if settings.integrity == Mode::Off {
         return Ok(Negotiated::Plain);
     }
-    let mut server_nonce = [0; 32];
-    rand::fill(&mut server_nonce)
-        .map_err(|_| Refusal::new(Ending::Overloaded, "the system has no randomness").private())?;
+    let server_nonce = random()?;
     let exporter = session.take_exporter();
     let terms = Terms {
         mode: settings.integrity,
@@ -101,7 +98,7 @@ fn required(algorithms: &[Algorithm], reasons: &str) -> Refusal {
         "the route requires frame integrity with one of {}; {made}",
         allowed.join(", ")
     );
-    Refusal::new(Ending::RequestIntegrity, detail)
+    Refusal::new(RequestEnding::Integrity, detail)
 }
 
 impl Negotiated {
@@ -175,7 +172,7 @@ fn select(
         None if told || mode == Mode::Required => {
             let detail =
                 "the backend chose none of the subprotocols whose sealed names were offered";
-            Err(Refusal::new(Ending::RequestIntegrity, detail))
+            Err(Refusal::new(RequestEnding::Integrity, detail))
         }
         None => Ok(None),
     }

@@ -5,7 +5,7 @@ use super::{
     snapshot::Route,
 };
 use crate::{
-    ending::Ending,
+    ending::RequestEnding,
     policy::{
         fields::{ForwardCertificate, client_cert, client_cert_chain, forwarded_client_cert},
         request::{RequestHead, forwarded_fields},
@@ -112,7 +112,7 @@ fn set_certificate(
 }
 
 fn append(fields: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refusal> {
-    let malformed = |error: http::Error| Refusal::new(Ending::RequestMalformed, error);
+    let malformed = |error: http::Error| Refusal::new(RequestEnding::Malformed, error);
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| malformed(error.into()))?;
     let value = HeaderValue::from_bytes(value).map_err(|error| malformed(error.into()))?;
     fields.append(name, value);

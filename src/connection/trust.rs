@@ -12,7 +12,7 @@ use super::{
     snapshot::{Route, Snapshot},
 };
 use crate::{
-    ending::Ending,
+    ending::{RequestEnding, SocketEnding},
     lifecycle::connections::{Description, Entry, Place},
     policy::{
         ClientCertMode,
@@ -171,7 +171,7 @@ pub fn recheck(used: &Snapshot, current: &Snapshot, entry: &Entry) {
     }
     let kept = |kid| current.keyring.check_kept(kid, &used.keyring).is_ok();
     if !entry.description.kid().is_none_or(kept) {
-        entry.end(Ending::IntegrityKeyRevoked);
+        entry.end(SocketEnding::IntegrityKeyRevoked);
     }
     let now = unix_time();
     let rulebook = Rulebook::of(current);
@@ -182,19 +182,19 @@ pub fn recheck(used: &Snapshot, current: &Snapshot, entry: &Entry) {
 }
 
 /// How the denial of an open socket ends it.
-pub fn ending_of_socket(denial: Denial<'_>) -> Ending {
+pub fn ending_of_socket(denial: Denial<'_>) -> SocketEnding {
     match denial {
-        Denial::Standing(Standing::Expired | Standing::NotYetValid) => Ending::SocketExpired,
-        Denial::Standing(Standing::Revoked) => Ending::SocketRevoked,
-        _ => Ending::SocketNotAllowed,
+        Denial::Standing(Standing::Expired | Standing::NotYetValid) => SocketEnding::Expired,
+        Denial::Standing(Standing::Revoked) => SocketEnding::Revoked,
+        _ => SocketEnding::NotAllowed,
     }
 }
 
 /// How the denial of a request refuses it.
-pub fn ending_of_request(denial: Denial<'_>) -> Ending {
+pub fn ending_of_request(denial: Denial<'_>) -> RequestEnding {
     match denial {
-        Denial::NoCertificate => Ending::RequestNoCertificate,
-        Denial::Standing(Standing::Expired | Standing::NotYetValid) => Ending::RequestExpired,
-        _ => Ending::RequestNotAllowed,
+        Denial::NoCertificate => RequestEnding::NoCertificate,
+        Denial::Standing(Standing::Expired | Standing::NotYetValid) => RequestEnding::Expired,
+        _ => RequestEnding::NotAllowed,
     }
 }

@@ -6,7 +6,7 @@
 
 use super::{Refusal, Visit};
 use crate::{
-    ending::Ending,
+    ending::{Ending, RequestEnding},
     lifecycle::connections::ConnectionId,
     policy::request::{HeadScanner, RequestError, RequestHead},
     tls::{
@@ -50,7 +50,7 @@ impl Request {
         let deadline = visit.snapshot.timeouts.upgrade;
         match timeout(deadline, receive(visit, stream, early)).await {
             Ok(result) => result,
-            Err(_) => Err(Ending::RequestTimeout.into()),
+            Err(_) => Err(RequestEnding::Timeout.into()),
         }
     }
 
@@ -59,7 +59,7 @@ impl Request {
         match RequestHead::parse(&self.received) {
             Some(Ok((head, _))) => Ok(head),
             Some(Err(error)) => Err(error.into()),
-            None => Err(Ending::RequestMalformed.into()),
+            None => Err(RequestEnding::Malformed.into()),
         }
     }
 
@@ -85,10 +85,12 @@ async fn receive(
         let nothing = received.is_empty();
         match stream.read(&mut received, &visit.worker.buffers).await {
             Ok(Received::Open) => {}
-            Ok(Received::Closed) if received.is_empty() => return Err(Ending::RequestNone.into()),
-            Ok(Received::Closed) => return Err(Ending::RequestGone.into()),
-            Err(StreamError::Io(_)) if nothing => return Err(Ending::RequestNone.into()),
-            Err(error) => return Err(Refusal::new(Ending::RequestGone, error)),
+            Ok(Received::Closed) if received.is_empty() => {
+                return Err(RequestEnding::NoRequest.into());
+            }
+            Ok(Received::Closed) => return Err(RequestEnding::Gone.into()),
+            Err(StreamError::Io(_)) if nothing => return Err(RequestEnding::NoRequest.into()),
+            Err(error) => return Err(Refusal::new(RequestEnding::Gone, error)),
         }
     }
 }
@@ -96,10 +98,10 @@ async fn receive(
 impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         let ending = match &error {
-            RequestError::Malformed(_) => Ending::RequestMalformed,
-            RequestError::TooLarge(_) => Ending::RequestTooLarge,
-            RequestError::NotWebSocket(_) => Ending::RequestNotWebSocket,
-            RequestError::Version(_) => Ending::RequestVersion,
+            RequestError::Malformed(_) => RequestEnding::Malformed,
+            RequestError::TooLarge(_) => RequestEnding::TooLarge,
+            RequestError::NotWebSocket(_) => RequestEnding::NotWebSocket,
+            RequestError::Version(_) => RequestEnding::Version,
         };
         Refusal::new(ending, error)
     }
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_wrong_version_is_answered_with_the_right_one() {
-        let refusal = Refusal::from(Ending::RequestVersion);
+        let refusal = Refusal::from(RequestEnding::Version);
         let text = refusal_response(&refusal, ConnectionId(1)).unwrap();
         assert!(
             text.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_client_that_went_away_is_answered_nothing() {
-        let refusal = Refusal::from(Ending::RequestGone);
+        let refusal = Refusal::from(RequestEnding::Gone);
         assert!(refusal_response(&refusal, ConnectionId(1)).is_none());
     }
 }

@@ -26,8 +26,6 @@ pub const MANDATORY_EXTENSION: u16 = 1010;
 pub const INTERNAL_ERROR: u16 = 1011;
 /// The service restarts (IANA registry).
 pub const SERVICE_RESTART: u16 = 1012;
-/// The service is overloaded (IANA registry).
-pub const TRY_AGAIN_LATER: u16 = 1013;
 /// A gateway got an invalid answer from the server behind it (IANA registry).
 pub const BAD_GATEWAY: u16 = 1014;
 /// Never sent: stands for a failed TLS handshake.

@@ -4,7 +4,7 @@
 //! by its shard's sweep when its deadline has come, or at once by an order.
 
 use crate::{
-    ending::{Ending, Stage},
+    ending::{Ending, SocketEnding},
     observe::{Asked, event::Parties},
     policy::identity::Identity,
 };
@@ -121,7 +121,7 @@ pub struct Entry {
     epoch: Instant,
     last_frame: AtomicU64,
     deadline: AtomicU64,
-    /// 0: none; otherwise one more than the place in [`Ending::ALL`].
+    /// 0: none; otherwise one more than the place in [`SocketEnding::ALL`].
     order: AtomicUsize,
     waker: AtomicWaker,
 }
@@ -215,7 +215,7 @@ impl Connections {
                 entry.waker.wake();
             }
             if entry.expired_at(unix_now) {
-                entry.end(Ending::SocketExpired);
+                entry.end(SocketEnding::Expired);
             }
         }
     }
@@ -255,16 +255,11 @@ impl Entry {
 
     /// Tells the socket to end; the first order counts.
     ///
-    /// Gives whether this order is the one that counts. Only endings of a socket are orders.
-    pub fn end(&self, ending: Ending) -> bool {
-        debug_assert_eq!(ending.stage(), Stage::Socket);
-        let place = Ending::ALL
-            .iter()
-            .position(|other| *other == ending)
-            .map_or(0, |place| place + 1);
+    /// Gives whether this order is the one that counts.
+    pub fn end(&self, ending: SocketEnding) -> bool {
         let first = self
             .order
-            .compare_exchange(0, place, Relaxed, Relaxed)
+            .compare_exchange(0, 1 + ending as usize, Relaxed, Relaxed)
             .is_ok();
         self.waker.wake();
         first
@@ -277,19 +272,15 @@ impl Entry {
     }
 
     /// Replaces an order that is still being carried out: the drain's deadline.
-    pub fn end_now(&self, ending: Ending) {
-        let place = Ending::ALL
-            .iter()
-            .position(|other| *other == ending)
-            .map_or(0, |place| place + 1);
-        self.order.store(place, Relaxed);
+    pub fn end_now(&self, ending: SocketEnding) {
+        self.order.store(1 + ending as usize, Relaxed);
         self.waker.wake();
     }
 
     /// The order to end, if there is one.
-    pub fn order(&self) -> Option<Ending> {
+    pub fn order(&self) -> Option<SocketEnding> {
         let place = self.order.load(Relaxed).checked_sub(1)?;
-        Ending::ALL.get(place).copied()
+        SocketEnding::ALL.get(place).copied()
     }
 
     /// Asks to be woken by `waker` when an order comes.
@@ -379,11 +370,11 @@ mod tests {
     fn the_first_order_counts_and_the_drain_deadline_replaces_it() {
         let connections = Arc::new(Connections::new(1));
         let one = listed(&connections, 1);
-        assert!(one.entry().end(Ending::Draining));
-        assert!(!one.entry().end(Ending::ClosedByOperator));
-        assert_eq!(one.entry().order(), Some(Ending::Draining));
-        one.entry().end_now(Ending::DrainDeadline);
-        assert_eq!(one.entry().order(), Some(Ending::DrainDeadline));
+        assert!(one.entry().end(SocketEnding::Draining));
+        assert!(!one.entry().end(SocketEnding::ClosedByOperator));
+        assert_eq!(one.entry().order(), Some(SocketEnding::Draining));
+        one.entry().end_now(SocketEnding::DrainDeadline);
+        assert_eq!(one.entry().order(), Some(SocketEnding::DrainDeadline));
     }
 
     #[test]
@@ -394,7 +385,7 @@ mod tests {
         connections.sweep(0, 1_000);
         assert_eq!(one.entry().order(), None);
         connections.sweep(0, 1_001);
-        assert_eq!(one.entry().order(), Some(Ending::SocketExpired));
+        assert_eq!(one.entry().order(), Some(SocketEnding::Expired));
     }
 
     #[test]
@@ -406,7 +397,7 @@ mod tests {
         assert_eq!(one.entry().order(), None);
         // Forty days ahead: at the next look.
         connections.sweep(0, 1_000 + 40 * 86_400);
-        assert_eq!(one.entry().order(), Some(Ending::SocketExpired));
+        assert_eq!(one.entry().order(), Some(SocketEnding::Expired));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The drain: no new sockets, the open ones closed evenly, then the deadline.
 
 use super::{ServerSettings, connections::Connections, permits::Gauge};
-use crate::ending::Ending;
+use crate::ending::SocketEnding;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering::SeqCst},
@@ -73,7 +73,7 @@ pub async fn close_all(
             return 0;
         }
         for entry in &left {
-            entry.end(Ending::Draining);
+            entry.end(SocketEnding::Draining);
         }
         sleep(LOOK).await;
     }
@@ -89,7 +89,7 @@ async fn spread(connections: &Connections, settings: &ServerSettings, start: Ins
         if !sockets_at(connections, at).await {
             return;
         }
-        entry.end(Ending::Draining);
+        entry.end(SocketEnding::Draining);
     }
 }
 
@@ -108,7 +108,7 @@ async fn sockets_at(connections: &Connections, at: Instant) -> bool {
 async fn cut(connections: &Connections) -> usize {
     let left = connections.all();
     for entry in &left {
-        entry.end_now(Ending::DrainDeadline);
+        entry.end_now(SocketEnding::DrainDeadline);
     }
     let deadline = Instant::now() + CUT;
     while !connections.is_empty() && Instant::now() < deadline {

@@ -2,7 +2,7 @@
 //! its fields. A connection's lines share `id`.
 
 use super::{Details, ExpiryKind, label::Trigger};
-use crate::ending::{By, Ending, Stage};
+use crate::ending::{By, Ending, HandshakeEnding, RequestEnding, SocketEnding};
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 use tracing::{Level, error, info, warn};
 
@@ -77,7 +77,7 @@ pub struct Carried {
 #[derive(Clone, Copy, Debug)]
 pub struct Closed {
     /// Why.
-    pub ending: Ending,
+    pub ending: SocketEnding,
     /// The close code that was sent or passed on.
     pub code: Option<u16>,
     /// How long it was open.
@@ -100,7 +100,7 @@ pub fn closed(parties: &Parties<'_>, closed: &Closed, detail: Option<&str>) {
     let (frames_to_backend, bytes_to_backend) = (closed.to_backend.frames, closed.to_backend.bytes);
     let (frames_to_client, bytes_to_client) = (closed.to_client.frames, closed.to_client.bytes);
     tell!(
-        level_of(closed.ending), parties,
+        level_of_closed(closed.ending), parties,
         reason, by, code, seconds,
         frames_to_backend, bytes_to_backend, frames_to_client, bytes_to_client, detail;
         "websocket closed: {}", closed.ending.sentence()
@@ -122,20 +122,35 @@ pub fn unit_failed(
     );
 }
 
-/// A connection or request was refused. `detail` says more than the ending does: the rule that
-/// denied it, the error of TLS; never a secret.
-pub fn refused(parties: &Parties<'_>, ending: Ending, detail: Option<&dyn Display>) {
+/// A connection was refused before its handshake was done. `detail` says more than the ending does,
+/// such as the error of TLS; never a secret.
+pub fn handshake_refused(
+    parties: &Parties<'_>,
+    ending: HandshakeEnding,
+    detail: Option<&dyn Display>,
+) {
     let detail = detail.map(tracing::field::display);
-    let (reason, by, status) = (ending.label(), ending.by().label(), ending.status());
-    let stage = stage_label(ending.stage());
+    let (stage, reason, by) = ("handshake", ending.label(), ending.by().label());
     tell!(
-        level_of(ending), parties, stage, reason, by, status, detail;
+        level_by(ending.by()), parties, stage, reason, by, detail;
+        "refused: {}", ending.sentence()
+    );
+}
+
+/// A request was refused. `detail` says more than the ending does, such as the rule that denied it;
+/// never a secret.
+pub fn request_refused(parties: &Parties<'_>, ending: RequestEnding, detail: Option<&dyn Display>) {
+    let detail = detail.map(tracing::field::display);
+    let (stage, reason, by) = ("upgrade", ending.label(), ending.by().label());
+    let status = ending.status();
+    tell!(
+        level_of_refused(ending), parties, stage, reason, by, status, detail;
         "refused: {}", ending.sentence()
     );
 }
 
 /// An open WebSocket no longer passes and is about to end; `detail` names the rule that decided.
-pub fn withdrawn(parties: &Parties<'_>, ending: Ending, detail: &str) {
+pub fn withdrawn(parties: &Parties<'_>, ending: SocketEnding, detail: &str) {
     let reason = ending.label();
     tell!(Level::INFO, parties, reason, detail; "websocket no longer passes");
 }
@@ -199,28 +214,28 @@ pub(super) fn expired(kind: ExpiryKind, name: &str) {
 }
 
 /// What peers do is news; what the backend or the proxy itself does may need somebody.
-const fn level_of(ending: Ending) -> Level {
-    match (ending, ending.by()) {
-        (Ending::Internal, _) => Level::ERROR,
-        (
-            Ending::BackendClosed
-            | Ending::BackendDeclined
-            | Ending::ClosedByOperator
-            | Ending::Draining
-            | Ending::IdleTimeout
-            | Ending::RefusedDraining,
-            _,
-        )
-        | (_, By::Client) => Level::INFO,
-        (_, By::Backend | By::Proxy) => Level::WARN,
+const fn level_by(by: By) -> Level {
+    match by {
+        By::Client => Level::INFO,
+        By::Backend | By::Proxy => Level::WARN,
     }
 }
 
-const fn stage_label(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Handshake => "handshake",
-        Stage::Upgrade => "upgrade",
-        Stage::Socket => "socket",
+fn level_of_refused(ending: RequestEnding) -> Level {
+    match ending {
+        RequestEnding::BackendDeclined | RequestEnding::RefusedDraining => Level::INFO,
+        other => level_by(other.by()),
+    }
+}
+
+fn level_of_closed(ending: SocketEnding) -> Level {
+    match ending {
+        SocketEnding::Internal => Level::ERROR,
+        SocketEnding::BackendClosed
+        | SocketEnding::ClosedByOperator
+        | SocketEnding::Draining
+        | SocketEnding::IdleTimeout => Level::INFO,
+        other => level_by(other.by()),
     }
 }
 
@@ -261,7 +276,7 @@ mod tests {
     #[test]
     fn open_and_close_lines_share_the_connection_id() {
         let closing = Closed {
-            ending: Ending::ClientClosed,
+            ending: SocketEnding::ClientClosed,
             code: Some(1000),
             open_for: Duration::from_millis(1500),
             to_backend: Carried {
@@ -318,7 +333,7 @@ mod tests {
             listener: "public",
             ..Parties::default()
         };
-        let lines = logged(|| refused(&unknown, Ending::HandshakeNotTls, None));
+        let lines = logged(|| handshake_refused(&unknown, HandshakeEnding::NotTls, None));
         let line = lines[0].as_object().unwrap();
         assert!(
             [
@@ -340,9 +355,9 @@ mod tests {
     #[test]
     fn a_refusal_is_one_line_with_the_rule_that_denied_it() {
         let lines = logged(|| {
-            refused(
+            request_refused(
                 &parties(),
-                Ending::RequestNotAllowed,
+                RequestEnding::NotAllowed,
                 Some(&"no rule of allow matches"),
             );
         });
@@ -357,9 +372,20 @@ mod tests {
 
     #[test]
     fn failures_of_the_proxy_and_of_backends_stand_out() {
-        let level = |ending| logged(|| refused(&parties(), ending, None))[0]["level"].clone();
-        assert_eq!(level(Ending::BackendUnreachable), "warn");
-        assert_eq!(level(Ending::Internal), "error");
+        let unreachable = RequestEnding::BackendUnreachable;
+        let closing = Closed {
+            ending: SocketEnding::Internal,
+            code: None,
+            open_for: Duration::ZERO,
+            to_backend: Carried::default(),
+            to_client: Carried::default(),
+        };
+        let lines = logged(|| {
+            request_refused(&parties(), unreachable, None);
+            closed(&parties(), &closing, None);
+        });
+        assert_eq!(lines[0]["level"], "warn");
+        assert_eq!(lines[1]["level"], "error");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The closed sets that metric labels and log fields are taken from.
 
-use crate::ending::{Ending, Stage};
+use crate::ending::{Ending, SocketEnding};
 use std::sync::LazyLock;
 
 /// The values of the label `opcode`, in the order of the indices that count them.
@@ -112,35 +112,30 @@ closed_set! {
 }
 
 /// One series of `endings_total` below a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct EndingSeries {
-    pub(super) ending: Ending,
+    pub(super) ending: SocketEnding,
     pub(super) code: &'static str,
 }
 
 /// Every series of `endings_total` that a route has.
 pub(super) static ENDING_SERIES: LazyLock<Vec<EndingSeries>> = LazyLock::new(|| {
-    let endings = endings_of(Stage::Socket);
+    let endings = SocketEnding::ALL.iter().copied();
     endings
         .flat_map(|ending| codes_of(ending).map(move |code| EndingSeries { ending, code }))
         .collect()
 });
 
-/// The endings of one stage, in the order of the indices that count them.
-pub(super) fn endings_of(stage: Stage) -> impl Iterator<Item = Ending> {
-    let all = Ending::ALL.iter().copied();
-    all.filter(move |ending| ending.stage() == stage)
-}
-
-/// Where a series of `endings_total` is counted; `None` for an ending of another stage.
-pub(super) fn position_of(ending: Ending, code: Option<u16>) -> Option<usize> {
-    let code = label_of(ending, code);
-    let mut series = ENDING_SERIES.iter();
-    series.position(|series| series.ending == ending && series.code == code)
+impl EndingSeries {
+    /// Where an ending is counted that sent, or passed on, this close code.
+    pub(super) fn of(ending: SocketEnding, code: Option<u16>) -> Self {
+        let code = label_of(ending, code);
+        Self { ending, code }
+    }
 }
 
 /// The label for an ending that sent, or passed on, this close code.
-fn label_of(ending: Ending, code: Option<u16>) -> &'static str {
+fn label_of(ending: SocketEnding, code: Option<u16>) -> &'static str {
     match (code, passes_a_peers_close(ending)) {
         (None, _) => NO_CODE,
         (Some(code), true) => label_of_code(code),
@@ -159,7 +154,7 @@ fn label_of_code(code: u16) -> &'static str {
     }
 }
 
-fn codes_of(ending: Ending) -> impl Iterator<Item = &'static str> {
+fn codes_of(ending: SocketEnding) -> impl Iterator<Item = &'static str> {
     let known = CODES.iter().map(|(_, label)| *label);
     let any = known.chain(["3xxx", "4xxx", "other"]);
     let passed = any.filter(move |_| passes_a_peers_close(ending));
@@ -167,8 +162,11 @@ fn codes_of(ending: Ending) -> impl Iterator<Item = &'static str> {
     passed.chain(own).chain([NO_CODE])
 }
 
-fn passes_a_peers_close(ending: Ending) -> bool {
-    matches!(ending, Ending::ClientClosed | Ending::BackendClosed)
+fn passes_a_peers_close(ending: SocketEnding) -> bool {
+    matches!(
+        ending,
+        SocketEnding::ClientClosed | SocketEnding::BackendClosed
+    )
 }
 
 #[cfg(test)]
@@ -177,13 +175,11 @@ mod tests {
 
     #[test]
     fn every_ending_of_a_socket_has_a_series_for_every_code_there_is() {
-        for ending in endings_of(Stage::Socket) {
-            assert!(position_of(ending, None).is_some(), "{ending:?}");
-            for code in (0..=5100).chain([u16::MAX]) {
-                assert!(
-                    position_of(ending, Some(code)).is_some(),
-                    "{ending:?} {code}"
-                );
+        for ending in SocketEnding::ALL {
+            let codes = (0..=5100).chain([u16::MAX]).map(Some).chain([None]);
+            for code in codes {
+                let series = EndingSeries::of(*ending, code);
+                assert!(ENDING_SERIES.contains(&series), "{series:?} {code:?}");
             }
         }
     }
@@ -192,22 +188,13 @@ mod tests {
     fn no_two_series_of_endings_are_the_same() {
         let mut seen = std::collections::HashSet::new();
         for series in ENDING_SERIES.iter() {
-            assert!(seen.insert((series.ending, series.code)), "{series:?}");
+            assert!(seen.insert(series), "{series:?}");
         }
     }
 
     #[test]
-    fn endings_of_other_stages_have_no_place_among_those_of_sockets() {
-        assert_eq!(position_of(Ending::RequestOrigin, None), None);
-        assert_eq!(position_of(Ending::HandshakeGone, None), None);
-    }
-
-    #[test]
     fn a_peers_private_close_code_is_counted_by_its_range() {
-        let label = |code| {
-            let position = position_of(Ending::ClientClosed, Some(code)).unwrap();
-            ENDING_SERIES[position].code
-        };
+        let label = |code| EndingSeries::of(SocketEnding::ClientClosed, Some(code)).code;
         assert_eq!(label(1000), "1000");
         assert_eq!(label(3999), "3xxx");
         assert_eq!(label(4000), "4xxx");

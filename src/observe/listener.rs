@@ -4,7 +4,7 @@ use super::{
     results::Results,
     series::{self, Count, Exposition},
 };
-use crate::ending::{Ending, Stage};
+use crate::ending::HandshakeEnding;
 use prometheus::Histogram;
 use std::{sync::Arc, time::Instant};
 
@@ -15,7 +15,7 @@ pub struct ListenerMetrics {
     open: Count,
     accepted: Count,
     accept_errors: Count,
-    handshakes: Results,
+    handshakes: Results<HandshakeEnding>,
     handshake_seconds: Histogram,
 }
 
@@ -23,12 +23,12 @@ pub struct ListenerMetrics {
 #[derive(Debug)]
 pub struct ConnectionGuard(Arc<ListenerMetrics>);
 
-/// Times a handshake. One that is dropped unfinished counts as [`Ending::HandshakeGone`].
+/// Times a handshake. One that is dropped unfinished counts as [`HandshakeEnding::Gone`].
 #[derive(Debug)]
 pub struct HandshakeTimer {
     listener: Arc<ListenerMetrics>,
     started: Instant,
-    outcome: Result<(), Ending>,
+    outcome: Result<(), HandshakeEnding>,
 }
 
 impl ListenerMetrics {
@@ -38,7 +38,7 @@ impl ListenerMetrics {
             open: Count::default(),
             accepted: Count::default(),
             accept_errors: Count::default(),
-            handshakes: Results::new(Stage::Handshake),
+            handshakes: Results::default(),
             handshake_seconds,
         }
     }
@@ -70,20 +70,19 @@ impl ListenerMetrics {
         HandshakeTimer {
             listener: Arc::clone(self),
             started: Instant::now(),
-            outcome: Err(Ending::HandshakeGone),
+            outcome: Err(HandshakeEnding::Gone),
         }
     }
 
-    /// Counts a connection that ended before its handshake began. Endings of another stage are not
-    /// counted here.
-    pub fn refused(&self, ending: Ending) {
+    /// Counts a connection that ended before its handshake began.
+    pub fn refused(&self, ending: HandshakeEnding) {
         self.handshakes.ended(ending);
     }
 }
 
 impl HandshakeTimer {
     /// Counts the handshake as done or as ended.
-    pub fn finish(mut self, outcome: Result<(), Ending>) {
+    pub fn finish(mut self, outcome: Result<(), HandshakeEnding>) {
         self.outcome = outcome;
     }
 }

@@ -10,7 +10,7 @@ use super::{
     route::{RouteMetrics, RouteSeries, Upgrades},
     series::{self, Count, Exposition},
 };
-use crate::ending::Ending;
+use crate::ending::RequestEnding;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, TextEncoder};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -198,7 +198,7 @@ impl Metrics {
     }
 
     /// Counts a request that was refused before a route was found for it.
-    pub fn refused_without_route(&self, ending: Ending) {
+    pub fn refused_without_route(&self, ending: RequestEnding) {
         self.shared.unrouted.results.ended(ending);
     }
 

@@ -1,12 +1,12 @@
 //! What is counted of a route: upgrades, open sockets, frames, endings.
 
 use super::{
-    label::{Direction, ENDING_SERIES, OPCODES, UnitResult, position_of},
+    label::{Direction, ENDING_SERIES, EndingSeries, OPCODES, UnitResult},
     results::Results,
     series::{self, Count, Exposition, Family},
     worker::{WorkerRoute, Workers},
 };
-use crate::ending::{Ending, Stage};
+use crate::ending::{Ending, RequestEnding, SocketEnding};
 use prometheus::Histogram;
 use std::{
     sync::Arc,
@@ -36,7 +36,7 @@ pub(super) struct RouteSeries {
 #[derive(Debug)]
 pub(super) struct Upgrades {
     pub(super) route: String,
-    pub(super) results: Results,
+    pub(super) results: Results<RequestEnding>,
 }
 
 /// Open sockets of one route with one backend.
@@ -48,12 +48,12 @@ pub(super) struct OpenSockets {
 }
 
 /// Counts a WebSocket as open until it is dropped. One that is dropped without
-/// [`SocketGuard::end`] counts as [`Ending::Internal`].
+/// [`SocketGuard::end`] counts as [`SocketEnding::Internal`].
 #[derive(Debug)]
 pub struct SocketGuard {
     route: Arc<RouteMetrics>,
     started: Instant,
-    outcome: (Ending, Option<u16>),
+    outcome: (SocketEnding, Option<u16>),
 }
 
 impl RouteMetrics {
@@ -62,8 +62,8 @@ impl RouteMetrics {
         &self.series.name
     }
 
-    /// Counts a refused upgrade. Endings of another stage are not counted here.
-    pub fn refused(&self, ending: Ending) {
+    /// Counts a refused upgrade.
+    pub fn refused(&self, ending: RequestEnding) {
         self.series.upgrades.results.ended(ending);
     }
 
@@ -74,7 +74,7 @@ impl RouteMetrics {
         SocketGuard {
             route: Arc::clone(self),
             started: Instant::now(),
-            outcome: (Ending::Internal, None),
+            outcome: (SocketEnding::Internal, None),
         }
     }
 
@@ -92,7 +92,7 @@ impl RouteMetrics {
 impl SocketGuard {
     /// Ends it: `code` is the close code that was sent to the client or, where a peer's Close was
     /// passed on, that peer's; `None` where there was none.
-    pub fn end(mut self, ending: Ending, code: Option<u16>) {
+    pub fn end(mut self, ending: SocketEnding, code: Option<u16>) {
         self.outcome = (ending, code);
     }
 
@@ -125,12 +125,12 @@ impl RouteSeries {
         }
     }
 
-    fn ended(&self, ending: Ending, code: Option<u16>) {
-        let count = position_of(ending, code).and_then(|position| self.endings.get(position));
-        debug_assert!(count.is_some(), "{ending:?} is no ending of a socket");
-        if let Some(count) = count {
-            count.increment();
-        }
+    fn ended(&self, ending: SocketEnding, code: Option<u16>) {
+        let series = EndingSeries::of(ending, code);
+        let counts = ENDING_SERIES.iter().zip(&self.endings);
+        counts
+            .filter(|(known, _)| **known == series)
+            .for_each(|(_, count)| count.increment());
     }
 
     fn endings(&self, family: &mut Family<'_>) {
@@ -165,7 +165,7 @@ impl Upgrades {
     pub(super) fn new(route: &str) -> Self {
         Self {
             route: route.to_owned(),
-            results: Results::new(Stage::Upgrade),
+            results: Results::default(),
         }
     }
 }

@@ -2,7 +2,9 @@
 //! on them.
 
 use super::review::Withdrawn;
-use crate::{ending::Ending, integrity::keyring::Keyring, lifecycle::connections::Connections};
+use crate::{
+    ending::SocketEnding, integrity::keyring::Keyring, lifecycle::connections::Connections,
+};
 
 /// Open sockets whose tags depend on a key of `old` that `new` has revoked, or has no more.
 pub(super) fn withdrawn(connections: &Connections, old: &Keyring, new: &Keyring) -> Vec<Withdrawn> {
@@ -12,7 +14,11 @@ pub(super) fn withdrawn(connections: &Connections, old: &Keyring, new: &Keyring)
         let kid = entry.description.kid()?;
         let why = new.check_kept(kid, old).err()?;
         let detail = format!("key {kid} {why}");
-        Some(Withdrawn::new(entry, Ending::IntegrityKeyRevoked, detail))
+        Some(Withdrawn::new(
+            entry,
+            SocketEnding::IntegrityKeyRevoked,
+            detail,
+        ))
     });
     withdrawn.collect()
 }

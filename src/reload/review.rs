@@ -9,7 +9,7 @@ use crate::{
         authenticate::unix_time,
         trust::{Rulebook, ending_of_socket},
     },
-    ending::Ending,
+    ending::SocketEnding,
     lifecycle::connections::{ConnectionId, Connections, Entry},
     observe::event,
     policy::judgement::Standing,
@@ -30,7 +30,7 @@ const BATCH: usize = 64;
 #[derive(Clone)]
 pub(super) struct Withdrawn {
     entry: Arc<Entry>,
-    ending: Ending,
+    ending: SocketEnding,
     /// The rule or fact that decided.
     detail: String,
     /// What its chain was worth.
@@ -43,7 +43,7 @@ pub struct Touched {
     /// Which.
     pub id: ConnectionId,
     /// How.
-    pub ending: Ending,
+    pub ending: SocketEnding,
 }
 
 /// Sockets that are to end, the next one first.
@@ -108,7 +108,7 @@ impl<'e> Standings<'e> {
 }
 
 impl Withdrawn {
-    pub(super) fn new(entry: Arc<Entry>, ending: Ending, detail: String) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, ending: SocketEnding, detail: String) -> Self {
         Self {
             entry,
             ending,
@@ -204,7 +204,7 @@ mod tests {
     fn withdrawn(listed: &Listed) -> Withdrawn {
         Withdrawn {
             entry: listed.entry().clone(),
-            ending: Ending::SocketRevoked,
+            ending: SocketEnding::Revoked,
             detail: String::new(),
             standing: Standing::Revoked,
         }
@@ -244,7 +244,7 @@ mod tests {
         let new = closings.replace(left, Duration::ZERO, start);
         assert_eq!(new.len(), 1, "the other was known");
         closings.next().await;
-        assert_eq!(sockets[2].entry().order(), Some(Ending::SocketRevoked));
+        assert_eq!(sockets[2].entry().order(), Some(SocketEnding::Revoked));
         assert_eq!(ended(&sockets), 2);
         closings.next().await;
         // It kept its time.

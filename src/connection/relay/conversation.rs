@@ -11,7 +11,7 @@ use super::{
     side::{Side, Sides},
 };
 use crate::{
-    ending::Ending,
+    ending::SocketEnding,
     frame::{ControlFrame, Counts, Forward, Opcode, Rules},
     integrity::{Mode, agreement::Agreement},
     observe::Direction,
@@ -68,7 +68,7 @@ impl<'input> Output<'input> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Why.
-    pub ending: Ending,
+    pub ending: SocketEnding,
     /// The close code that was sent to the client, or the peer's that was passed on; `None` where
     /// a transport ended without one, or before the proxy's Close could be put in.
     pub code: Option<u16>,

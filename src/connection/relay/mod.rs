@@ -23,7 +23,7 @@ pub use conversation::{CLOSE_TIMEOUT, Conversation, Output, Record, Terms};
 
 use crate::{
     backend::stream::BackendStream,
-    ending::Ending,
+    ending::SocketEnding,
     frame::{Forward, Header, Opcode},
     integrity::{Mode, agreement::Agreement},
     lifecycle::{buffers::Buffers, clients::Seat, connections::Listed},
@@ -138,7 +138,10 @@ impl Relay {
             self.pass(Direction::ToBackend, &early.0, cx, now);
             self.pass(Direction::ToClient, &early.1, cx, now);
         }
-        let used_up = self.session.is_used_up().then_some(Ending::KeysUsedUp);
+        let used_up = self
+            .session
+            .is_used_up()
+            .then_some(SocketEnding::KeysUsedUp);
         if let Some(ending) = self.listed.entry().order().or(used_up) {
             self.order(ending, cx, now);
         }
@@ -187,7 +190,7 @@ impl Relay {
             Ok(Received::Closed) => self.ended(Direction::ToBackend, cx, now),
             Err(error) => {
                 tracing::debug!(id = %self.listed.entry().id, %error, "TLS error after the handshake");
-                self.order(Ending::ClientTls, cx, now);
+                self.order(SocketEnding::ClientTls, cx, now);
             }
         }
     }
@@ -235,11 +238,11 @@ impl Relay {
     fn charge(&mut self, messages: u64, octets: u64, cx: &mut Context<'_>, now: Instant) {
         let seat = self.seat.as_ref();
         if seat.is_some_and(|seat| !seat.spend(messages, octets, now)) {
-            self.order(Ending::SocketLimit, cx, now);
+            self.order(SocketEnding::Limit, cx, now);
         }
     }
 
-    fn order(&mut self, ending: Ending, cx: &mut Context<'_>, now: Instant) {
+    fn order(&mut self, ending: SocketEnding, cx: &mut Context<'_>, now: Instant) {
         self.act(&mut Output::default(), cx, now, |conversation, out| {
             conversation.order(ending, out, now);
         });
@@ -273,7 +276,7 @@ impl Relay {
                 self.send_to_client(&records, cx, now);
             } else {
                 self.conversation
-                    .order(Ending::ClientTls, &mut Output::default(), now);
+                    .order(SocketEnding::ClientTls, &mut Output::default(), now);
             }
         }
         self.finish(cx, now);
@@ -351,7 +354,7 @@ impl Relay {
         };
         let (client, backend) = (stalled(&self.to_client), stalled(&self.to_backend));
         if client {
-            self.order(Ending::ClientStalled, cx, now);
+            self.order(SocketEnding::ClientStalled, cx, now);
         } else if backend {
             self.give_up_backend(cx, now);
         }
@@ -365,7 +368,7 @@ impl Relay {
     /// A backend that takes nothing is sent nothing more: else the client could not be read, and
     /// its answer to the Close not be seen.
     fn give_up_backend(&mut self, cx: &mut Context<'_>, now: Instant) {
-        self.order(Ending::BackendStalled, cx, now);
+        self.order(SocketEnding::BackendStalled, cx, now);
         self.to_backend.abandon();
         self.conversation.lost(Direction::ToClient);
         self.finish(cx, now);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ending::SocketEnding;
 use crate::observe::{Direction, ExpiryKind, UnitResult};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -163,7 +164,7 @@ fn ten_thousand_events_of_every_kind_make_no_series() {
     for code in 0..10_000 {
         let _connection = listener.accepted();
         listener.handshake().finish(Ok(()));
-        route.upgraded().end(Ending::ClientClosed, Some(code));
+        route.upgraded().end(SocketEnding::ClientClosed, Some(code));
         route
             .worker(0)
             .frames(Direction::ToClient, usize::from(code), 1);
@@ -231,9 +232,11 @@ fn a_socket_that_nobody_ended_counts_as_a_failure_of_the_proxy() {
 fn an_ending_is_counted_with_the_code_that_was_sent() {
     let metrics = metrics();
     let route = chat(&metrics);
-    route.upgraded().end(Ending::Draining, Some(1012));
-    route.upgraded().end(Ending::Draining, None);
-    route.upgraded().end(Ending::BackendClosed, Some(3000));
+    route.upgraded().end(SocketEnding::Draining, Some(1012));
+    route.upgraded().end(SocketEnding::Draining, None);
+    route
+        .upgraded()
+        .end(SocketEnding::BackendClosed, Some(3000));
     for series in [
         r#"{route="chat",by="proxy",reason="draining",code="1012"}"#,
         r#"{route="chat",by="proxy",reason="draining",code="none"}"#,
@@ -370,7 +373,7 @@ fn whole_process_figures_follow_what_is_told() {
     metrics.reload(Trigger::File, ReloadResult::Failed);
     metrics.resumption(Resumption::Resumed);
     metrics.draining();
-    metrics.refused_without_route(Ending::RequestNoRoute);
+    metrics.refused_without_route(RequestEnding::NoRoute);
     metrics
         .shared
         .log_lines_dropped

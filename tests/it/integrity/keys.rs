@@ -5,7 +5,7 @@ use crate::support::{Upgrade, credentials::write_key, log, within};
 use std::{fs, os::unix::fs::PermissionsExt as _};
 use tidegate::{
     cli::keys::{self, DestroyArguments, KeyArguments, KeysArguments, KeysCommand},
-    ending::Ending,
+    ending::SocketEnding,
     integrity::{base64url, keyring::Kid},
     reload::Outcome,
 };
@@ -121,7 +121,7 @@ async fn a_preview_tells_whose_key_would_be_gone() {
         panic!("{preview:?}");
     };
     let endings: Vec<_> = touched.iter().map(|touched| touched.ending).collect();
-    assert_eq!(endings, [Ending::IntegrityKeyRevoked]);
+    assert_eq!(endings, [SocketEnding::IntegrityKeyRevoked]);
     socket.echoes().await;
 }
 

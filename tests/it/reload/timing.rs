@@ -3,7 +3,10 @@
 
 use crate::support::{Backend, Config, Line, Process, Proxy, Wire, eventually};
 use std::{fs, process::Command, thread, time::Duration};
-use tidegate::reload::{Outcome, Touched};
+use tidegate::{
+    ending::Ending as _,
+    reload::{Outcome, Touched},
+};
 
 /// Whether a process catches HUP: the lowest bit of `SigCgt` in `proc_pid_status(5)`.
 fn catches_hangup(process: &Process) -> bool {

@@ -9,6 +9,7 @@ use super::{ask, closes_with, echoes, open, refusal, revoke, with_list};
 use crate::support::{Backend, Config, Credentials, Proxy, Upgrade, proxy::Folder};
 use std::sync::Arc;
 use tidegate::{
+    ending::Ending as _,
     observe::Trigger,
     reload::{Outcome, Reloader, build},
 };

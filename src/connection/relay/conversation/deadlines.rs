@@ -1,7 +1,7 @@
 //! What a conversation does because of the time: Pings, silence, the closing deadline.
 
 use super::{CLOSE_TIMEOUT, Conversation, Output};
-use crate::{ending::Ending, frame::ControlFrame, observe::Direction};
+use crate::{ending::SocketEnding, frame::ControlFrame, observe::Direction};
 use tokio::time::Instant;
 
 impl Conversation {
@@ -15,7 +15,7 @@ impl Conversation {
             return self.put_in(out, now);
         }
         if now >= self.last_frame + self.terms.idle {
-            self.order(Ending::IdleTimeout, out, now);
+            self.order(SocketEnding::IdleTimeout, out, now);
         } else if let Some(due) = self.ping_deadline()
             && now >= due
         {
@@ -37,7 +37,7 @@ impl Conversation {
     pub(super) fn ping(&mut self, out: &mut Output<'_>, now: Instant) {
         let unheard = self.pinged.is_some_and(|pinged| self.client_seen <= pinged);
         if unheard && !self.sides.client.is_waiting() {
-            return self.order(Ending::NoPong, out, now);
+            return self.order(SocketEnding::NoPong, out, now);
         }
         self.pinged = Some(now);
         let ping = ControlFrame::ping(&self.terms.ping_mark);

@@ -6,7 +6,7 @@ use crate::{
         channel::Fault,
         codes::{close_for_backend, close_for_client, close_for_offender, ending_of},
     },
-    ending::Ending,
+    ending::SocketEnding,
     frame::{ControlFrame, close},
     observe::Direction,
 };
@@ -52,7 +52,7 @@ impl Conversation {
     }
 
     /// The proxy decides that it ends: limits, deadlines, policy, operators.
-    pub fn order(&mut self, ending: Ending, out: &mut Output<'_>, now: Instant) {
+    pub fn order(&mut self, ending: SocketEnding, out: &mut Output<'_>, now: Instant) {
         let Some(code) = ending.close_code() else {
             if !self.ending(ending, None, now) {
                 self.never_told(ending);
@@ -69,10 +69,11 @@ impl Conversation {
     }
 
     /// A drain whose Close found no frame border until the drain's deadline ended by the deadline.
-    fn never_told(&mut self, ending: Ending) {
+    fn never_told(&mut self, ending: SocketEnding) {
         let told = self.sides.client.close_sent;
         if let Some(record) = &mut self.record
-            && (record.ending, ending, told) == (Ending::Draining, Ending::DrainDeadline, false)
+            && (record.ending, ending, told)
+                == (SocketEnding::Draining, SocketEnding::DrainDeadline, false)
         {
             (record.ending, record.code) = (ending, None);
         }
@@ -86,8 +87,8 @@ impl Conversation {
         now: Instant,
     ) {
         let ending = match direction {
-            Direction::ToBackend => Ending::ClientClosed,
-            Direction::ToClient => Ending::BackendClosed,
+            Direction::ToBackend => SocketEnding::ClientClosed,
+            Direction::ToClient => SocketEnding::BackendClosed,
         };
         let (from, to) = self.sides.pair(direction);
         from.close_received = true;
@@ -125,7 +126,7 @@ impl Conversation {
         let closed = from.close_received;
         match direction {
             Direction::ToBackend => {
-                self.ending(Ending::ClientGone, None, now);
+                self.ending(SocketEnding::ClientGone, None, now);
                 // A client that has sent its Close may still listen for the answer.
                 if !closed {
                     self.sides.client.finish();
@@ -140,8 +141,8 @@ impl Conversation {
     }
 
     pub(super) fn backend_gone(&mut self, out: &mut Output<'_>, now: Instant) {
-        let close = close_for_client(Ending::BackendGone);
-        self.ending(Ending::BackendGone, close.close_code(), now);
+        let close = close_for_client(SocketEnding::BackendGone);
+        self.ending(SocketEnding::BackendGone, close.close_code(), now);
         self.sides.backend.finish();
         if self.sides.backend.channel.at_border() {
             self.sides.client.send(close);
@@ -159,7 +160,7 @@ impl Conversation {
     }
 
     /// Sets the record if there is none; starts the closing deadline. Gives whether it was set.
-    pub(super) fn ending(&mut self, ending: Ending, code: Option<u16>, now: Instant) -> bool {
+    pub(super) fn ending(&mut self, ending: SocketEnding, code: Option<u16>, now: Instant) -> bool {
         self.cut_at.get_or_insert(now + CLOSE_TIMEOUT);
         self.cut_by.get_or_insert(now + CLOSE_TIMEOUT_SLOW);
         let first = self.record.is_none();

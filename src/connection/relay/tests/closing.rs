@@ -19,10 +19,10 @@ fn sent_on(run: &mut Run, direction: Direction) -> Vec<u8> {
     }
 }
 
-fn closed_by(direction: Direction) -> Ending {
+fn closed_by(direction: Direction) -> SocketEnding {
     match direction {
-        ToBackend => Ending::ClientClosed,
-        ToClient => Ending::BackendClosed,
+        ToBackend => SocketEnding::ClientClosed,
+        ToClient => SocketEnding::BackendClosed,
     }
 }
 
@@ -143,7 +143,7 @@ fn backend_that_sends_on_for_ever_does_not_put_the_end_off() {
 #[test]
 fn slow_peer_that_takes_its_last_octets_has_longer_but_not_for_ever() {
     let mut run = Run::new();
-    run.order(Ending::ClosedByOperator);
+    run.order(SocketEnding::ClosedByOperator);
     let mut seconds = 0;
     while !run.conversation.is_over() {
         run.conversation.progressed(ToBackend, run.now);
@@ -160,33 +160,35 @@ fn drain_ends_with_1012_at_a_border_even_if_every_read_ends_in_mid_frame() {
         .flat_map(|fill| plain(BINARY, &[fill; 100]))
         .collect();
     let (before, behind) = frames.split_at(102 * 4 + 50);
-    run.backend(before).order(Ending::Draining).pass(SECOND);
+    run.backend(before)
+        .order(SocketEnding::Draining)
+        .pass(SECOND);
     assert_eq!(run.at_client(), before, "no border yet");
     // 102 octets a frame: pieces of 102 leave every read in mid-frame.
     behind.chunks(102).for_each(|piece| {
         run.backend(piece);
     });
-    let close = close_to_client(1012, Ending::Draining.sentence());
+    let close = close_to_client(1012, SocketEnding::Draining.sentence());
     assert_eq!(run.at_client(), [&behind[..52], &close].concat());
-    run.assert_ended(Ending::Draining, Some(1012));
+    run.assert_ended(SocketEnding::Draining, Some(1012));
 }
 
 #[test]
 fn drain_tells_the_backend_that_its_client_goes_away() {
     let mut run = Run::new();
-    run.order(Ending::Draining);
-    let close = close_to_backend(1001, Ending::Draining.sentence());
+    run.order(SocketEnding::Draining);
+    let close = close_to_backend(1001, SocketEnding::Draining.sentence());
     assert_eq!(run.at_backend(), close);
     // Their answers meet a side that was told already.
     run.client(&masked(CLOSE, b"")).backend(&plain(CLOSE, b""));
     assert_eq!(run.at_backend(), b"");
-    let own = close_to_client(1012, Ending::Draining.sentence());
+    let own = close_to_client(1012, SocketEnding::Draining.sentence());
     assert_eq!(run.at_client(), own);
 }
 
 #[test]
 fn close_codes_of_orders_are_those_of_the_table() {
-    for ending in Ending::ALL {
+    for ending in SocketEnding::ALL {
         let Some(code) = ending.close_code() else {
             continue;
         };
@@ -200,20 +202,21 @@ fn close_codes_of_orders_are_those_of_the_table() {
 #[test]
 fn order_without_a_code_cuts_at_once() {
     let mut run = Run::new();
-    run.order(Ending::DrainDeadline);
+    run.order(SocketEnding::DrainDeadline);
     assert!(run.conversation.is_over());
-    run.assert_ended(Ending::DrainDeadline, None);
+    run.assert_ended(SocketEnding::DrainDeadline, None);
     assert_eq!((run.at_client(), run.at_backend()), (vec![], vec![]));
 }
 
 #[test]
 fn first_ending_stays() {
     let mut run = Run::new();
-    run.order(Ending::Draining).order(Ending::SocketRevoked);
+    run.order(SocketEnding::Draining)
+        .order(SocketEnding::Revoked);
     run.client(&plain(TEXT, b"unmasked")).ended(ToClient);
-    run.order(Ending::DrainDeadline);
-    run.assert_ended(Ending::Draining, Some(1012));
-    let own = close_to_client(1012, Ending::Draining.sentence());
+    run.order(SocketEnding::DrainDeadline);
+    run.assert_ended(SocketEnding::Draining, Some(1012));
+    let own = close_to_client(1012, SocketEnding::Draining.sentence());
     assert_eq!(run.at_client(), own, "one Close");
 }
 
@@ -221,35 +224,35 @@ fn first_ending_stays() {
 fn drain_without_a_frame_border_until_its_deadline_ends_by_the_deadline() {
     let mut run = Run::new();
     let long = plain(BINARY, &[1; 200]);
-    run.backend(&long[..100]).order(Ending::Draining);
-    run.order(Ending::DrainDeadline);
-    run.assert_ended(Ending::DrainDeadline, None);
+    run.backend(&long[..100]).order(SocketEnding::Draining);
+    run.order(SocketEnding::DrainDeadline);
+    run.assert_ended(SocketEnding::DrainDeadline, None);
 }
 
 #[test]
 fn clients_close_comes_while_the_proxys_waits_for_a_border() {
     let mut run = Run::new();
     let long = plain(BINARY, &[1; 200]);
-    run.backend(&long[..100]).order(Ending::Draining);
+    run.backend(&long[..100]).order(SocketEnding::Draining);
     run.client(&masked(CLOSE, &close_payload(1000, "bye")));
     assert!(!run.conversation.client_output_finished());
-    let backend = close_to_backend(1001, Ending::Draining.sentence());
+    let backend = close_to_backend(1001, SocketEnding::Draining.sentence());
     assert_eq!(run.at_backend(), backend, "and not a second");
     run.backend(&long[100..]);
-    let close = close_to_client(1012, Ending::Draining.sentence());
+    let close = close_to_client(1012, SocketEnding::Draining.sentence());
     assert_eq!(run.at_client(), [long, close].concat());
     assert!(run.conversation.client_output_finished());
-    run.assert_ended(Ending::Draining, Some(1012));
+    run.assert_ended(SocketEnding::Draining, Some(1012));
 }
 
 #[test]
 fn backend_gone_at_a_border_is_1011() {
     let mut run = Run::new();
     run.backend(&plain(0x01, b"half a message")).ended(ToClient);
-    let close = close_to_client(1011, Ending::BackendGone.sentence());
+    let close = close_to_client(1011, SocketEnding::BackendGone.sentence());
     assert!(run.at_client().ends_with(&close));
     assert!(run.conversation.backend_output_finished());
-    run.assert_ended(Ending::BackendGone, Some(1011));
+    run.assert_ended(SocketEnding::BackendGone, Some(1011));
 }
 
 #[test]
@@ -259,21 +262,23 @@ fn backend_gone_in_mid_frame_leaves_no_room_for_a_close() {
     run.backend(half).ended(ToClient);
     assert_eq!(run.at_client(), half);
     assert!(run.conversation.client_output_finished(), "FIN says it");
-    run.assert_ended(Ending::BackendGone, None);
+    run.assert_ended(SocketEnding::BackendGone, None);
 }
 
 #[test]
 fn close_that_could_not_be_put_in_is_not_recorded() {
     let half = &plain(BINARY, &[1; 200])[..100];
     let mut gone = Run::new();
-    gone.backend(half).order(Ending::Draining).ended(ToClient);
-    gone.assert_ended(Ending::Draining, None);
+    gone.backend(half)
+        .order(SocketEnding::Draining)
+        .ended(ToClient);
+    gone.assert_ended(SocketEnding::Draining, None);
     let mut cut = Run::new();
     cut.backend(half)
-        .order(Ending::Draining)
+        .order(SocketEnding::Draining)
         .pass(CLOSE_TIMEOUT);
     assert!(cut.conversation.is_over());
-    cut.assert_ended(Ending::Draining, None);
+    cut.assert_ended(SocketEnding::Draining, None);
     assert_eq!(cut.at_client(), half);
 }
 
@@ -287,7 +292,7 @@ fn client_gone_ends_the_backends_transport_and_no_close_is_invented() {
     assert_eq!(run.at_backend(), half);
     assert_eq!(run.at_client(), b"");
     assert!(run.conversation.backend_output_finished());
-    run.assert_ended(Ending::ClientGone, None);
+    run.assert_ended(SocketEnding::ClientGone, None);
     run.ended(ToClient);
     assert!(run.conversation.is_over());
 }
@@ -304,7 +309,7 @@ fn client_that_closes_and_half_closes_still_gets_the_answer() {
     assert!(run.conversation.client_output_finished());
     run.ended(ToClient);
     assert!(run.conversation.is_over());
-    run.assert_ended(Ending::ClientClosed, Some(1000));
+    run.assert_ended(SocketEnding::ClientClosed, Some(1000));
 }
 
 #[test]
@@ -315,7 +320,7 @@ fn backend_that_closes_and_leaves_is_no_backend_gone() {
     assert_eq!(run.at_client(), close);
     run.client(&masked(CLOSE, b""));
     assert!(run.conversation.client_output_finished());
-    run.assert_ended(Ending::BackendClosed, Some(4000));
+    run.assert_ended(SocketEnding::BackendClosed, Some(4000));
 }
 
 #[test]

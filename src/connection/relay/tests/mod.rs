@@ -16,7 +16,7 @@ mod simulation;
 
 use super::{CLOSE_TIMEOUT, Conversation, Output, Record, Terms};
 use crate::{
-    ending::Ending,
+    ending::{Ending, SocketEnding},
     frame::{Rules, Violation},
     integrity::{Binding, Mode, agreement::Agreement},
     observe::Direction::{self, ToBackend, ToClient},
@@ -91,7 +91,7 @@ impl Run {
         self
     }
 
-    fn order(&mut self, ending: Ending) -> &mut Self {
+    fn order(&mut self, ending: SocketEnding) -> &mut Self {
         self.act(|conversation, out, now| conversation.order(ending, out, now))
     }
 
@@ -135,7 +135,7 @@ impl Run {
     }
 
     #[track_caller]
-    fn assert_ended(&self, ending: Ending, code: Option<u16>) {
+    fn assert_ended(&self, ending: SocketEnding, code: Option<u16>) {
         let record = self.record();
         assert_eq!((record.ending, record.code), (ending, code));
     }
@@ -185,7 +185,7 @@ fn close_to_backend(code: u16, reason: &str) -> Vec<u8> {
 
 /// Simulates every seed below `seeds`, which come to all of `endings`; or the one seed that
 /// `TIDEGATE_SEED` names.
-fn meet_every_ending(seeds: u64, simulate: impl Fn(u64) -> Record, endings: &[Ending]) {
+fn meet_every_ending(seeds: u64, simulate: impl Fn(u64) -> Record, endings: &[SocketEnding]) {
     if let Ok(seed) = std::env::var("TIDEGATE_SEED") {
         simulate(seed.parse().expect("TIDEGATE_SEED is a number"));
         return;

@@ -42,12 +42,12 @@ fn offences(make: impl Fn(u8, &[u8]) -> Vec<u8>) -> Vec<Row> {
     rows
 }
 
-fn ending_of_client(violation: Violation) -> Ending {
+fn ending_of_client(violation: Violation) -> SocketEnding {
     match violation {
-        V::FrameTooLarge | V::LengthTopBit => Ending::FrameTooLarge,
-        V::MessageTooLarge => Ending::MessageTooLarge,
-        V::CloseReasonNotUtf8 => Ending::NotUtf8,
-        _ => Ending::ClientProtocol,
+        V::FrameTooLarge | V::LengthTopBit => SocketEnding::FrameTooLarge,
+        V::MessageTooLarge => SocketEnding::MessageTooLarge,
+        V::CloseReasonNotUtf8 => SocketEnding::NotUtf8,
+        _ => SocketEnding::ClientProtocol,
     }
 }
 
@@ -92,8 +92,8 @@ fn backend_that_breaks_a_rule_is_told_which_and_the_client_gets_1011_or_1009() {
     let good = plain(TEXT, b"before");
     for (bad, violation, code) in rows {
         let (ending, for_client) = match violation {
-            V::FrameTooLarge | V::LengthTopBit => (Ending::BackendFrameTooLarge, 1009),
-            _ => (Ending::BackendProtocol, 1011),
+            V::FrameTooLarge | V::LengthTopBit => (SocketEnding::BackendFrameTooLarge, 1009),
+            _ => (SocketEnding::BackendProtocol, 1011),
         };
         for split in [1, 1000] {
             let mut run = Run::new();
@@ -122,7 +122,7 @@ fn second_start_inside_a_message_ends_with_1002() {
     let start = masked(0x01, b"first");
     run.client(&start).client(&masked(TEXT, b"second"));
     run.backend_answers();
-    run.assert_ended(Ending::ClientProtocol, Some(1002));
+    run.assert_ended(SocketEnding::ClientProtocol, Some(1002));
     assert!(run.at_backend().starts_with(&start));
     assert_eq!(run.record().fault, Some(Fault::from(V::StartInsideMessage)));
 }
@@ -139,7 +139,7 @@ fn fragments_beyond_the_message_limit_end_with_1009_however_small_they_are() {
     let passed = run.at_backend().len();
     assert_eq!(passed, fragment.len() * usize::try_from(LIMIT).unwrap());
     run.client(&fragment).backend_answers();
-    run.assert_ended(Ending::MessageTooLarge, Some(1009));
+    run.assert_ended(SocketEnding::MessageTooLarge, Some(1009));
     assert_eq!(
         run.at_client(),
         close_to_client(1009, V::MessageTooLarge.sentence())
@@ -152,7 +152,7 @@ fn backends_message_beyond_the_limit_ends_with_1009() {
     let half = vec![0; 40_000];
     run.backend(&plain(0x02, &half))
         .backend(&plain(0x80, &half));
-    run.assert_ended(Ending::BackendMessageTooLarge, Some(1009));
+    run.assert_ended(SocketEnding::BackendMessageTooLarge, Some(1009));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn reserved_bit_passes_only_where_an_extension_uses_it() {
     run.client(&compressed);
     assert_eq!(run.at_backend(), compressed);
     run.client(&masked(0xa1, b"RSV2")).backend_answers();
-    run.assert_ended(Ending::ClientProtocol, Some(1002));
+    run.assert_ended(SocketEnding::ClientProtocol, Some(1002));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn backend_that_does_not_answer_keeps_an_offender_for_a_second_at_most() {
         run.at_client(),
         close_to_client(1002, V::UnknownOpcode.sentence())
     );
-    run.assert_ended(Ending::ClientProtocol, Some(1002));
+    run.assert_ended(SocketEnding::ClientProtocol, Some(1002));
 }
 
 #[test]

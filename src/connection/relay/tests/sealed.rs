@@ -105,7 +105,7 @@ impl Simulation {
         let direction = self.random.of(&[ToBackend, ToClient]);
         match self.random.below(80) {
             0 => {
-                let orders = [Ending::Draining, Ending::IntegrityKeyRevoked];
+                let orders = [SocketEnding::Draining, SocketEnding::IntegrityKeyRevoked];
                 self.run.order(self.random.of(&orders));
             }
             1 => {
@@ -246,8 +246,8 @@ impl Simulation {
     fn check_record(&self, record: Record, to_backend: &Verdict, to_client: &Verdict) {
         let label = &self.label;
         let told = match record.ending {
-            Ending::ClientClosed => to_backend.close.as_ref(),
-            Ending::BackendClosed => to_client.close.as_ref(),
+            SocketEnding::ClientClosed => to_backend.close.as_ref(),
+            SocketEnding::BackendClosed => to_client.close.as_ref(),
             ending => to_client
                 .close
                 .as_ref()
@@ -256,14 +256,17 @@ impl Simulation {
         if let Some((data, own)) = told {
             let code = data.first_chunk().map(|code| u16::from_be_bytes(*code));
             assert_eq!(record.code, code, "{label}: {record:?}");
-            let passed_on = [Ending::ClientClosed, Ending::BackendClosed];
+            let passed_on = [SocketEnding::ClientClosed, SocketEnding::BackendClosed];
             assert_eq!(
                 !own,
                 passed_on.contains(&record.ending),
                 "{label}: {record:?}"
             );
         }
-        let failed = [Ending::IntegrityMismatch, Ending::IntegrityMissing];
+        let failed = [
+            SocketEnding::IntegrityMismatch,
+            SocketEnding::IntegrityMissing,
+        ];
         if failed.contains(&record.ending) {
             assert_eq!(self.mode, Mode::Required, "{label}");
             assert!(self.client.offends(), "{label}: nothing was wrong");
@@ -277,7 +280,7 @@ impl Simulation {
 
     /// Whatever happened before, a drain ends it.
     fn finish(&mut self) {
-        self.run.order(Ending::Draining);
+        self.run.order(SocketEnding::Draining);
         self.run.pass(Duration::from_secs(30));
         self.check();
         assert!(self.run.conversation.is_over(), "{}", self.label);
@@ -297,15 +300,15 @@ fn simulate(seed: u64) -> Record {
 #[test]
 fn random_sealed_conversations_keep_every_promise_and_meet_every_ending() {
     let endings = [
-        Ending::ClientClosed,
-        Ending::BackendClosed,
-        Ending::ClientGone,
-        Ending::BackendGone,
-        Ending::IntegrityMismatch,
-        Ending::IntegrityMissing,
-        Ending::IntegrityKeyRevoked,
-        Ending::NoPong,
-        Ending::Draining,
+        SocketEnding::ClientClosed,
+        SocketEnding::BackendClosed,
+        SocketEnding::ClientGone,
+        SocketEnding::BackendGone,
+        SocketEnding::IntegrityMismatch,
+        SocketEnding::IntegrityMissing,
+        SocketEnding::IntegrityKeyRevoked,
+        SocketEnding::NoPong,
+        SocketEnding::Draining,
     ];
     meet_every_ending(SEEDS, simulate, &endings);
 }

@@ -18,7 +18,7 @@ fn silence_in_both_directions_ends_with_1001() {
     run.pass(IDLE - SECOND);
     assert_eq!(run.conversation.record(), None);
     run.pass(SECOND);
-    let ending = Ending::IdleTimeout;
+    let ending = SocketEnding::IdleTimeout;
     run.assert_ended(ending, Some(1001));
     assert_eq!(run.at_client(), close_to_client(1001, ending.sentence()));
     assert_eq!(run.at_backend(), close_to_backend(1001, ending.sentence()));
@@ -38,7 +38,7 @@ fn any_frame_of_either_peer_puts_the_idle_timeout_off() {
         run.pass(IDLE - SECOND);
         assert_eq!(run.conversation.record(), None, "{frame:?}");
         run.pass(SECOND);
-        run.assert_ended(Ending::IdleTimeout, Some(1001));
+        run.assert_ended(SocketEnding::IdleTimeout, Some(1001));
     }
 }
 
@@ -50,7 +50,7 @@ fn a_header_octet_now_and_then_does_not_put_the_idle_timeout_off() {
         run.client(&[*octet]).pass(IDLE / 7);
     }
     run.pass(SECOND);
-    let ending = Ending::IdleTimeout;
+    let ending = SocketEnding::IdleTimeout;
     run.assert_ended(ending, Some(1001));
     assert_eq!(run.at_backend(), close_to_backend(1001, ending.sentence()));
 }
@@ -107,7 +107,7 @@ fn answered_pings_do_not_put_the_idle_timeout_off() {
             run.client(&own_pong());
         }
     }
-    run.assert_ended(Ending::IdleTimeout, Some(1001));
+    run.assert_ended(SocketEnding::IdleTimeout, Some(1001));
 }
 
 #[test]
@@ -119,8 +119,8 @@ fn client_that_does_not_answer_a_ping_ends_with_1001() {
     run.pass(PING_AFTER - SECOND).backend(&plain(TEXT, b"news"));
     assert_eq!(run.conversation.record(), None);
     run.pass(SECOND);
-    run.assert_ended(Ending::NoPong, Some(1001));
-    let close = close_to_client(1001, Ending::NoPong.sentence());
+    run.assert_ended(SocketEnding::NoPong, Some(1001));
+    let close = close_to_client(1001, SocketEnding::NoPong.sentence());
     assert!(run.at_client().ends_with(&close));
 }
 
@@ -157,7 +157,7 @@ fn client_that_still_takes_what_came_before_the_ping_is_not_given_up() {
     }
     assert_eq!(run.conversation.record(), None);
     run.pass(PING_AFTER * 2);
-    run.assert_ended(Ending::NoPong, Some(1001));
+    run.assert_ended(SocketEnding::NoPong, Some(1001));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn close_takes_the_place_of_a_ping_that_waits() {
     let mut run = Run::new();
     let long = plain(BINARY, &[1; 1000]);
     run.backend(&long[..500]).pass(PING_AFTER);
-    run.order(Ending::Draining).backend(&long[500..]);
-    let close = close_to_client(1012, Ending::Draining.sentence());
+    run.order(SocketEnding::Draining).backend(&long[500..]);
+    let close = close_to_client(1012, SocketEnding::Draining.sentence());
     assert_eq!(run.at_client(), [long, close].concat());
 }

@@ -71,11 +71,11 @@ impl Simulation {
 
     fn order(&mut self) {
         let ending = self.random.of(&[
-            Ending::Draining,
-            Ending::ClosedByOperator,
-            Ending::BackendStalled,
-            Ending::ClientStalled,
-            Ending::DrainDeadline,
+            SocketEnding::Draining,
+            SocketEnding::ClosedByOperator,
+            SocketEnding::BackendStalled,
+            SocketEnding::ClientStalled,
+            SocketEnding::DrainDeadline,
         ]);
         self.run.order(ending);
     }
@@ -153,22 +153,22 @@ impl Simulation {
     fn check_record(&mut self, record: Record, to_backend: &Verdict, to_client: &Verdict) {
         let label = &self.label;
         if let Some(before) = self.record.replace(record) {
-            let never_told = (before.ending, before.code) == (Ending::Draining, None);
-            let cut = never_told && record.ending == Ending::DrainDeadline;
+            let never_told = (before.ending, before.code) == (SocketEnding::Draining, None);
+            let cut = never_told && record.ending == SocketEnding::DrainDeadline;
             assert!(cut || before.ending == record.ending, "{label}");
             assert_eq!(before.fault, record.fault, "{label}");
             let kept = before.code.is_none() || before.code == record.code;
             assert!(kept, "{label}: {before:?} became {record:?}");
         }
         let told = match record.ending {
-            Ending::ClientClosed => to_backend.close,
-            Ending::BackendClosed => to_client.close,
+            SocketEnding::ClientClosed => to_backend.close,
+            SocketEnding::BackendClosed => to_client.close,
             ending if ending.close_code().is_none() => Some((None, true)),
             _ => Some(to_client.close.unwrap_or((None, true))),
         };
         if let Some((code, own)) = told {
             assert_eq!(record.code, code, "{label}: {record:?}");
-            let passed_on = [Ending::ClientClosed, Ending::BackendClosed];
+            let passed_on = [SocketEnding::ClientClosed, SocketEnding::BackendClosed];
             assert_eq!(!own, passed_on.contains(&record.ending), "{label}");
         }
     }
@@ -202,7 +202,7 @@ impl Simulation {
 
     /// Whatever happened before, a drain ends it.
     fn finish(&mut self) {
-        self.run.order(Ending::Draining);
+        self.run.order(SocketEnding::Draining);
         self.check();
         self.run.pass(Duration::from_secs(30));
         self.check();
@@ -224,19 +224,19 @@ fn simulate(seed: u64) -> Record {
 #[test]
 fn random_conversations_keep_every_promise_and_meet_every_ending() {
     let endings = [
-        Ending::ClientClosed,
-        Ending::BackendClosed,
-        Ending::ClientGone,
-        Ending::BackendGone,
-        Ending::ClientProtocol,
-        Ending::BackendProtocol,
-        Ending::NoPong,
-        Ending::IdleTimeout,
-        Ending::ClientStalled,
-        Ending::BackendStalled,
-        Ending::ClosedByOperator,
-        Ending::Draining,
-        Ending::DrainDeadline,
+        SocketEnding::ClientClosed,
+        SocketEnding::BackendClosed,
+        SocketEnding::ClientGone,
+        SocketEnding::BackendGone,
+        SocketEnding::ClientProtocol,
+        SocketEnding::BackendProtocol,
+        SocketEnding::NoPong,
+        SocketEnding::IdleTimeout,
+        SocketEnding::ClientStalled,
+        SocketEnding::BackendStalled,
+        SocketEnding::ClosedByOperator,
+        SocketEnding::Draining,
+        SocketEnding::DrainDeadline,
     ];
     meet_every_ending(SEEDS, simulate, &endings);
 }
