@@ -1,9 +1,8 @@
 //! Which server of a backend serves a new connection.
 
 use super::{Backend, Balance, HashOn, Server};
+use sha2::{Digest, Sha256};
 use std::{
-    collections::hash_map::DefaultHasher,
-    hash::{Hash, Hasher},
     net::IpAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -75,27 +74,41 @@ fn place(random: u64, count: usize) -> usize {
 }
 
 /// Rendezvous hashing (Thaler and Ravishankar, 1998): a server that goes down moves its own
-/// clients and no others.
+/// clients and no others. Every proxy of a fleet must choose alike, whatever it was built with: so
+/// the weights are promised, in `docs/operations.md`.
 fn rendezvous<'s>(
     candidates: &[&'s Arc<Server>],
     on: &HashOn,
     choice: &Choice<'_>,
 ) -> Option<&'s Arc<Server>> {
-    let weight = |server: &Arc<Server>| {
-        // DefaultHasher::new is keyed with zeros: the same on every proxy of a fleet.
-        let mut hasher = DefaultHasher::new();
-        match (on, choice.certificate, choice.header) {
-            (HashOn::Client, Some(certificate), _) => certificate.hash(&mut hasher),
-            (HashOn::Header(_), _, Some(value)) => value.hash(&mut hasher),
-            _ => choice.address.hash(&mut hasher),
-        }
-        server.label.hash(&mut hasher);
-        hasher.finish()
+    let address = bytes_of(choice.address);
+    let key = match (on, choice.certificate, choice.header) {
+        (HashOn::Client, Some(certificate), _) => certificate,
+        (HashOn::Header(_), _, Some(value)) => value,
+        _ => &address,
     };
     candidates
         .iter()
         .copied()
-        .max_by_key(|server| weight(server))
+        .max_by_key(|server| weight(key, server.label.as_bytes()))
+}
+
+/// The weight of a server for a key: SHA-256 over both, each after its length.
+fn weight(key: &[u8], server: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [key, server] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// An IPv4 address is the same on a listener that takes IPv6 as well.
+fn bytes_of(address: IpAddr) -> Vec<u8> {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +184,105 @@ mod tests {
         for (n, server) in (0..100).zip(&before) {
             let after = backend.choose(&choice(7, n), &[]).unwrap();
             assert_eq!(Arc::ptr_eq(after, server), !Arc::ptr_eq(server, &gone));
+        }
+    }
+
+    const CERTIFICATE: &[u8] = &[7; 32];
+    const SERVERS: [&str; 4] = [
+        "ws://127.0.0.1:9001",
+        "ws://[::1]:9002",
+        "ws://chat.internal:9003",
+        "unix:/run/chat.sock",
+    ];
+
+    /// The first 8 bytes of each, computed by Python:
+    ///
+    /// ```text
+    /// import hashlib
+    /// part = lambda b: len(b).to_bytes(8, "big") + b
+    /// weight = lambda key, server: hashlib.sha256(part(key) + part(server)).hexdigest()[:16]
+    /// ```
+    #[test]
+    fn weights_of_servers_are_the_promised_ones() {
+        let v4 = bytes_of([192, 0, 2, 1].into());
+        let v6 = bytes_of("2001:db8::1".parse().unwrap());
+        let expected: [(&[u8], [u64; 4]); 4] = [
+            (
+                CERTIFICATE,
+                [
+                    0x57fa_6e03_83ae_34d6,
+                    0x5ac7_efce_55ea_45a9,
+                    0x21da_958d_d1ae_b972,
+                    0x573e_bc34_db9c_2af1,
+                ],
+            ),
+            (
+                &v4,
+                [
+                    0x9fb3_7bc5_82cc_7337,
+                    0x6e82_ecc4_5721_93bf,
+                    0x04b4_f9ca_8927_b79b,
+                    0x1a31_f627_60ec_2b2c,
+                ],
+            ),
+            (
+                &v6,
+                [
+                    0x82d1_708b_d008_f294,
+                    0xd92e_fb13_0de1_e9ea,
+                    0x04cd_b9c4_6d36_9cb3,
+                    0xdab1_cbf2_c1b2_ee12,
+                ],
+            ),
+            (
+                b"alice",
+                [
+                    0x2281_d464_6e6d_4062,
+                    0x7b04_f0ff_c765_f19d,
+                    0x6f80_6b05_deb9_c99a,
+                    0xd94b_b83c_33c9_0e5e,
+                ],
+            ),
+        ];
+        for (key, weights) in expected {
+            let first = |server: &str| *weight(key, server.as_bytes()).first_chunk().unwrap();
+            let found = SERVERS.map(|server| u64::from_be_bytes(first(server)));
+            assert_eq!(found, weights, "{key:?}");
+        }
+    }
+
+    /// By the weights above.
+    #[test]
+    fn hash_chooses_the_server_with_the_promised_weight_by_every_key() {
+        let header = HashOn::Header(http::HeaderName::from_static("x-room"));
+        let v4 = IpAddr::from([192, 0, 2, 1]);
+        let mapped = "::ffff:192.0.2.1".parse().unwrap();
+        let v6 = "2001:db8::1".parse().unwrap();
+        for (on, address, chosen) in [
+            (HashOn::Client, v4, SERVERS[1]),
+            (HashOn::Ip, v4, SERVERS[0]),
+            (HashOn::Ip, mapped, SERVERS[0]),
+            (HashOn::Ip, v6, SERVERS[3]),
+            (header, v6, SERVERS[3]),
+        ] {
+            let backend = Backend::detached(&BackendSettings {
+                name: "b".into(),
+                servers: vec![
+                    ServerAddress::Ip(([127, 0, 0, 1], 9001).into()),
+                    ServerAddress::Ip("[::1]:9002".parse().unwrap()),
+                    ServerAddress::Name("chat.internal".into(), 9003),
+                    ServerAddress::Unix("/run/chat.sock".into()),
+                ],
+                balance: Balance::Hash(on.clone()),
+            });
+            let choice = Choice {
+                certificate: Some(CERTIFICATE),
+                address,
+                header: Some(b"alice"),
+                random: 0,
+            };
+            let server = backend.choose(&choice, &[]).unwrap();
+            assert_eq!(&*server.label, chosen, "{on:?} {address}");
         }
     }
 
