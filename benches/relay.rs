@@ -89,7 +89,7 @@ fn conversation(criterion: &mut Criterion) {
 
 fn counting(criterion: &mut Criterion) {
     let metrics = metrics_of(10);
-    let counts = metrics.route(named("route-0")).unwrap().worker(0);
+    let counts = metrics.naming().route(named("route-0")).worker(0);
     criterion.bench_function("metrics/count a message", |bencher| {
         bencher.iter(|| {
             counts.frames(Direction::ToBackend, 2, 1);
@@ -134,13 +134,15 @@ fn metrics_of(routes: usize) -> Metrics {
         backend: "echo",
         servers: &servers,
     };
-    metrics.set_routes(&routes, &[backend]);
-    for name in &names {
+    let mut naming = metrics.naming();
+    naming.backend(backend);
+    for route in routes {
+        let metrics = naming.route(route);
         for worker in 0..2 {
-            let counts = metrics.route(named(name)).unwrap().worker(worker);
-            counts.bytes(Direction::ToBackend, 131);
+            metrics.worker(worker).bytes(Direction::ToBackend, 131);
         }
     }
+    drop(naming);
     metrics
 }
 

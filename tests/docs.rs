@@ -145,7 +145,10 @@ fn metrics() -> Vec<String> {
         backend: "b",
         servers: &servers,
     };
-    metrics.set_routes(&[names], &[backend]);
+    let mut naming = metrics.naming();
+    naming.route(names);
+    naming.backend(backend);
+    drop(naming);
     metrics.set_integrity_keys(&["k".to_owned()]);
     let expiry = Expiry {
         kind: ExpiryKind::Server,

@@ -78,6 +78,12 @@ pub struct BackendNames<'a> {
     pub servers: &'a [String],
 }
 
+/// Names the routes and backends of a new configuration, and gives each its counts.
+pub struct Naming<'m> {
+    shared: &'m Shared,
+    names: MutexGuard<'m, Names>,
+}
+
 /// Counts a WebSocket as depending on a key of the keyring until it is dropped.
 #[derive(Debug)]
 pub struct KeyGuard(Arc<Count>);
@@ -140,21 +146,14 @@ impl Metrics {
         Ok(text)
     }
 
-    /// Makes the series of a configuration, at 0 where they are new.
-    pub fn set_routes(&self, routes: &[RouteNames<'_>], backends: &[BackendNames<'_>]) {
+    /// Begins a new configuration, of which every route and every backend is to be named. Servers
+    /// that nobody knows any more are forgotten.
+    pub fn naming(&self) -> Naming<'_> {
         let mut names = self.shared.names();
-        names.routes.clear();
-        for route in routes {
-            let metrics = self.shared.route(&mut names, *route);
-            let key = (route.route.to_owned(), route.backend.to_owned());
-            names.routes.insert(key, metrics);
-        }
-        // Backends of the last configuration are let go first, so that only servers in use are kept.
-        names.backends.clear();
         names.servers.begin();
-        for backend in backends {
-            let metrics = self.shared.backend(&mut names, *backend);
-            names.backends.insert(backend.backend.to_owned(), metrics);
+        Naming {
+            shared: &self.shared,
+            names,
         }
     }
 
@@ -176,18 +175,6 @@ impl Metrics {
     pub fn listener(&self, name: &str) -> Option<Arc<ListenerMetrics>> {
         let mut listeners = self.shared.listeners.iter();
         listeners.find(|listener| listener.name() == name).cloned()
-    }
-
-    /// The counts of a route of the last [`Metrics::set_routes`]. Routes may share a name: then its
-    /// backend tells which is meant.
-    pub fn route(&self, route: RouteNames<'_>) -> Option<Arc<RouteMetrics>> {
-        let key = (route.route.to_owned(), route.backend.to_owned());
-        self.shared.names().routes.get(&key).cloned()
-    }
-
-    /// The counts of a backend of the last [`Metrics::set_routes`].
-    pub fn backend(&self, name: &str) -> Option<Arc<BackendMetrics>> {
-        self.shared.names().backends.get(name).cloned()
     }
 
     /// Counts a socket that uses a key of the last [`Metrics::set_integrity_keys`].
@@ -221,6 +208,19 @@ impl Metrics {
     /// Tells that a drain has begun.
     pub fn draining(&self) {
         self.shared.draining.set(1);
+    }
+}
+
+impl Naming<'_> {
+    /// The counts of a route, whose series are there from now on, at 0 where they are new. Routes may
+    /// share a name: then their backends tell them apart.
+    pub fn route(&mut self, route: RouteNames<'_>) -> Arc<RouteMetrics> {
+        self.shared.route(&mut self.names, route)
+    }
+
+    /// The counts of a backend and its servers, which are there from now on.
+    pub fn backend(&mut self, backend: BackendNames<'_>) -> Arc<BackendMetrics> {
+        self.shared.backend(&mut self.names, backend)
     }
 }
 

@@ -22,7 +22,7 @@ pub use backend::{BackendMetrics, ServerGauges};
 pub use expiry::{Expiry, ExpiryKind};
 pub use label::{Direction, ReloadResult, Resumption, Trigger, UnitResult};
 pub use listener::{ConnectionGuard, HandshakeTimer, ListenerMetrics};
-pub use metrics::{BackendNames, KeyGuard, Metrics, RouteNames, TEXT_FORMAT};
+pub use metrics::{BackendNames, KeyGuard, Metrics, Naming, RouteNames, TEXT_FORMAT};
 pub use route::{RouteMetrics, SocketGuard};
 pub use worker::WorkerRoute;
 

@@ -1,22 +1,16 @@
 //! What the configurations have named so far.
 
 use super::{
-    backend::{BackendMetrics, Servers},
-    route::{self, OpenSockets, RouteMetrics, RouteSeries, Upgrades},
+    backend::Servers,
+    route::{self, OpenSockets, RouteSeries, Upgrades},
     series::Exposition,
 };
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Routes and backends in use, and the series that were ever shown. Those stay, so that a rate over
+/// Servers in use, and the series that were ever shown. Those stay, so that a rate over
 /// a reload can be told; there are as many as the configurations had names, whatever clients do.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// By route and backend.
-    pub(super) routes: HashMap<(String, String), Arc<RouteMetrics>>,
-    pub(super) backends: HashMap<String, Arc<BackendMetrics>>,
     pub(super) servers: Servers,
     upgrades: BTreeMap<String, Arc<Upgrades>>,
     series: BTreeMap<String, Arc<RouteSeries>>,

@@ -169,6 +169,16 @@ impl<T> RouteTable<T> {
             .filter_map(|(_, (_, index))| self.payloads.get(*index))
     }
 
+    /// The same routes with other payloads.
+    pub fn map<U>(self, payload: impl FnMut(T) -> U) -> RouteTable<U> {
+        RouteTable {
+            payloads: self.payloads.into_iter().map(payload).collect(),
+            exact: self.exact,
+            below: self.below,
+            any: self.any,
+        }
+    }
+
     /// Every route, in the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.payloads.iter()

@@ -12,8 +12,8 @@ use crate::{
         trust::Rulebook,
     },
     integrity::keyring::Keyring,
-    observe::{BackendNames, Expiry, ExpiryKind, Metrics, RouteNames},
-    policy::route::RouteTable,
+    observe::{BackendNames, Expiry, ExpiryKind, Metrics, Naming, RouteNames},
+    policy::route::{Duplicate, RouteTable},
     tls::{MaterialError, trust::Trust},
 };
 use std::{
@@ -32,6 +32,14 @@ pub struct Candidate {
     pub digests: Digests,
     trust: Trust,
     keyring: Keyring,
+    routes: RouteTable<Planned>,
+    backends: Vec<Arc<BackendSettings>>,
+}
+
+/// A route with the backend that it leads to, neither of them in use yet.
+struct Planned {
+    settings: RouteSettings,
+    backend: Arc<BackendSettings>,
 }
 
 /// What files held, by path.
@@ -57,16 +65,19 @@ pub fn prepare(
     let digests = digests(&paths);
     let mut problems = Vec::new();
     let trust = load_trust(&settings, in_use, &source, &mut warnings, &mut problems);
-    refuse_duplicates(&settings.routes, &source, &mut problems);
+    let backends: Vec<_> = settings.backends.iter().cloned().map(Arc::new).collect();
+    let routes = plan(&settings.routes, &backends, &source, &mut problems);
     warn_of_token(&settings, &source, &mut warnings);
     let keyring = load_keys(&settings, &source, &mut problems);
-    match trust {
-        Some(trust) if problems.is_empty() => Ok(Candidate {
+    match (trust, routes, keyring) {
+        (Some(trust), Some(routes), Some(keyring)) if problems.is_empty() => Ok(Candidate {
             settings,
             warnings,
             digests,
             trust,
             keyring,
+            routes,
+            backends,
         }),
         _ => Err(warnings.into_iter().chain(problems).collect()),
     }
@@ -89,28 +100,29 @@ impl Candidate {
         &self.keyring
     }
 
-    /// Makes the snapshot, and the series of its routes and backends.
+    /// Makes the snapshot, and the series of its routes and backends. Nothing of it can fail, or be
+    /// left out.
     pub fn snapshot(self, generation: u64, metrics: &Metrics) -> Snapshot {
         let Self {
             settings,
             trust,
             keyring,
+            routes,
+            backends,
             ..
         } = self;
-        announce(&settings, metrics);
         let ids: Vec<_> = keyring.iter().map(|key| key.kid.to_string()).collect();
         metrics.set_integrity_keys(&ids);
         let expiries = expiries(&trust, &keyring);
         metrics.set_expiries(expiries.clone());
-        let backends = settings.backends.iter();
-        let backends: Vec<_> = backends.map(|it| backend(it, metrics)).collect();
+        let mut making = Making::new(metrics);
         Snapshot::new(Parts {
             generation,
             trust,
-            routes: routes(&settings.routes, &backends, metrics),
+            backends: backends.iter().map(|it| making.backend(it)).collect(),
+            routes: routes.map(|planned| making.route(planned)),
             expiries,
             keyring,
-            backends,
             limits: settings.limits,
             timeouts: settings.timeouts,
             token_file: settings.admin.and_then(|admin| admin.token_file),
@@ -120,31 +132,48 @@ impl Candidate {
     }
 }
 
-/// The routes with their backends, of which the configuration has each.
-fn routes(
-    settings: &[RouteSettings],
-    backends: &[Arc<Backend>],
-    metrics: &Metrics,
-) -> RouteTable<Arc<Route>> {
-    let by_name = backends.iter().map(|backend| (&*backend.name, backend));
-    let by_name: HashMap<_, _> = by_name.collect();
-    let route = |settings: &RouteSettings| {
-        let backend = by_name.get(settings.backend.as_str())?;
+/// Routes and backends as they come into use; a backend is made once for all of its routes.
+struct Making<'m> {
+    naming: Naming<'m>,
+    backends: HashMap<String, Arc<Backend>>,
+}
+
+impl<'m> Making<'m> {
+    fn new(metrics: &'m Metrics) -> Self {
+        Self {
+            naming: metrics.naming(),
+            backends: HashMap::new(),
+        }
+    }
+
+    fn backend(&mut self, settings: &BackendSettings) -> Arc<Backend> {
+        let naming = &mut self.naming;
+        let entry = self.backends.entry(settings.name.clone());
+        Arc::clone(entry.or_insert_with(|| Arc::new(backend(settings, naming))))
+    }
+
+    fn route(&mut self, planned: Planned) -> Arc<Route> {
+        let Planned { settings, backend } = planned;
         let names = RouteNames {
             route: &settings.name,
-            backend: &settings.backend,
+            backend: &backend.name,
         };
-        let route = Arc::new(Route {
+        Arc::new(Route {
             name: settings.name.as_str().into(),
-            backend: Arc::clone(backend),
-            metrics: metrics.route(names)?,
-            settings: settings.clone(),
-        });
-        Some((settings.hosts.clone(), settings.path.clone(), route))
-    };
-    let table = RouteTable::build(settings.iter().filter_map(route));
-    // Duplicates were refused when the candidate was prepared.
-    table.unwrap_or_default()
+            metrics: self.naming.route(names),
+            backend: self.backend(&backend),
+            settings,
+        })
+    }
+}
+
+fn backend(settings: &BackendSettings, naming: &mut Naming<'_>) -> Backend {
+    let servers: Vec<_> = settings.servers.iter().map(ToString::to_string).collect();
+    let counts = naming.backend(BackendNames {
+        backend: &settings.name,
+        servers: &servers,
+    });
+    Backend::new(settings, &counts)
 }
 
 /// Everything that expires: certificates, CAs, CRLs, and keys with an end.
@@ -157,39 +186,6 @@ fn expiries(trust: &Trust, keyring: &Keyring) -> Vec<Expiry> {
         })
     });
     trust.expiries.iter().cloned().chain(keys).collect()
-}
-
-fn backend(settings: &BackendSettings, metrics: &Metrics) -> Arc<Backend> {
-    Arc::new(match metrics.backend(&settings.name) {
-        Some(counts) => Backend::new(settings, &counts),
-        None => Backend::detached(settings),
-    })
-}
-
-/// Every series exists from the start: those of new routes and backends from now on.
-fn announce(settings: &Settings, metrics: &Metrics) {
-    let routes: Vec<_> = settings
-        .routes
-        .iter()
-        .map(|route| RouteNames {
-            route: &route.name,
-            backend: &route.backend,
-        })
-        .collect();
-    let servers = |backend: &BackendSettings| -> Vec<String> {
-        backend.servers.iter().map(ToString::to_string).collect()
-    };
-    let servers: Vec<_> = settings.backends.iter().map(servers).collect();
-    let backends: Vec<_> = settings
-        .backends
-        .iter()
-        .zip(&servers)
-        .map(|(backend, servers)| BackendNames {
-            backend: &backend.name,
-            servers,
-        })
-        .collect();
-    metrics.set_routes(&routes, &backends);
 }
 
 fn load_trust(
@@ -211,22 +207,51 @@ fn load_trust(
         .ok()
 }
 
-fn refuse_duplicates(routes: &[RouteSettings], source: &Source, problems: &mut Vec<Diagnostic>) {
-    let entries = routes
-        .iter()
-        .map(|route| (route.hosts.clone(), route.path.clone(), ()));
-    let duplicates = RouteTable::build(entries).err().unwrap_or_default();
-    problems.extend(duplicates.into_iter().map(|duplicate| {
-        let host = duplicate
-            .host
-            .map_or("any host".to_owned(), |host| format!("host {host}"));
-        let message = format!("two routes claim {host} with path {}", duplicate.path);
-        source.diagnose_route(
-            duplicate.second,
-            message,
-            "remove one, or give it another host or path",
-        )
-    }));
+/// Every route with its backend, by host and path.
+fn plan(
+    routes: &[RouteSettings],
+    backends: &[Arc<BackendSettings>],
+    source: &Source,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<RouteTable<Planned>> {
+    let by_name = backends.iter().map(|backend| (&*backend.name, backend));
+    let by_name: HashMap<_, _> = by_name.collect();
+    let place = |(index, settings): (usize, &RouteSettings)| {
+        let Some(backend) = by_name.get(settings.backend.as_str()) else {
+            problems.push(unknown_backend(index, settings, source));
+            return None;
+        };
+        let planned = Planned {
+            settings: settings.clone(),
+            backend: Arc::clone(backend),
+        };
+        Some((settings.hosts.clone(), settings.path.clone(), planned))
+    };
+    let placed: Option<Vec<_>> = routes.iter().enumerate().map(place).collect();
+    let tell = |duplicates: Vec<Duplicate>| {
+        problems.extend(duplicates.iter().map(|found| claimed_twice(found, source)));
+    };
+    RouteTable::build(placed?).map_err(tell).ok()
+}
+
+fn unknown_backend(index: usize, route: &RouteSettings, source: &Source) -> Diagnostic {
+    let message = format!(
+        "the route `{}` leads to an unknown backend `{}`",
+        route.name, route.backend
+    );
+    let hint = format!("add a table [backend.{}], or name another", route.backend);
+    source.diagnose_route(index, message, hint)
+}
+
+fn claimed_twice(duplicate: &Duplicate, source: &Source) -> Diagnostic {
+    let host = duplicate.host.as_ref();
+    let host = host.map_or("any host".to_owned(), |host| format!("host {host}"));
+    let message = format!("two routes claim {host} with path {}", duplicate.path);
+    source.diagnose_route(
+        duplicate.second,
+        message,
+        "remove one, or give it another host or path",
+    )
 }
 
 /// A warning, because nothing but the admin's calls from elsewhere depends on it.
@@ -242,16 +267,20 @@ fn warn_of_token(settings: &Settings, source: &Source, warnings: &mut Vec<Diagno
     }
 }
 
-fn load_keys(settings: &Settings, source: &Source, problems: &mut Vec<Diagnostic>) -> Keyring {
+fn load_keys(
+    settings: &Settings,
+    source: &Source,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Keyring> {
     let Some(path) = &settings.keyring else {
-        return Keyring::default();
+        return Some(Keyring::default());
     };
-    config::load_keyring(path).unwrap_or_else(|found| {
+    let refuse = |found: Vec<Diagnostic>| {
         let message = format!("{}: the keyring cannot be used", path.display());
         problems.push(source.diagnose_path(path, message, "see the problems in that file"));
         problems.extend(found);
-        Keyring::default()
-    })
+    };
+    config::load_keyring(path).map_err(refuse).ok()
 }
 
 fn digests(paths: &[PathBuf]) -> Digests {
@@ -260,4 +289,62 @@ fn digests(paths: &[PathBuf]) -> Digests {
         (path.clone(), digest.map(|(_, digest)| digest))
     };
     paths.iter().map(digest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES: &str = "[[listener]]\naddress = \"127.0.0.1:8443\"\n\
+        [tls]\ncertificates = [{ chain = \"s.pem\", key = \"s.key\" }]\n\
+        [tls.clients]\nmode = \"off\"\n\
+        [[route]]\npath = \"/a\"\nbackend = \"one\"\n\
+        [[route]]\npath = \"/b\"\nbackend = \"two\"\n\
+        [backend.one]\nservers = [\"ws://127.0.0.1:9001\"]\n\
+        [backend.two]\nservers = [\"ws://127.0.0.1:9002\"]\n";
+
+    /// What comes of these routes, changed after the configuration's own checks.
+    fn planned(change: impl FnOnce(&mut Settings)) -> Result<Vec<Planned>, Vec<String>> {
+        let loaded = config::parse("proxy.toml", ROUTES, Path::new("")).unwrap();
+        let Loaded {
+            mut settings,
+            source,
+            ..
+        } = loaded;
+        change(&mut settings);
+        let backends: Vec<_> = settings.backends.into_iter().map(Arc::new).collect();
+        let mut problems = Vec::new();
+        let table = plan(&settings.routes, &backends, &source, &mut problems);
+        let mut found = Vec::new();
+        let table = table.map(|table| table.map(|planned| found.push(planned)));
+        let problems = problems.iter().map(Diagnostic::one_line).collect();
+        table.map(|_| found).ok_or(problems)
+    }
+
+    #[test]
+    fn every_route_is_planned_with_its_own_backend() {
+        let routes = planned(|_| {}).unwrap();
+        let names = routes
+            .iter()
+            .map(|it| (&*it.settings.name, &*it.backend.name));
+        assert_eq!(names.collect::<Vec<_>>(), [("/a", "one"), ("/b", "two")]);
+    }
+
+    #[test]
+    fn a_route_whose_backend_is_missing_is_a_problem_and_never_dropped() {
+        let problems = planned(|settings| settings.backends.truncate(1)).err();
+        let problems = problems.unwrap();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("route `/b`"), "{problems:?}");
+        assert!(problems[0].contains("backend `two`"), "{problems:?}");
+    }
+
+    #[test]
+    fn routes_that_cannot_be_told_apart_are_a_problem_and_never_an_empty_table() {
+        let problems =
+            planned(|settings| settings.routes[1].path = settings.routes[0].path.clone());
+        let problems = problems.err().unwrap();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("path /a"), "{problems:?}");
+    }
 }

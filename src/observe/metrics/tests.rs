@@ -40,25 +40,30 @@ fn metrics() -> Metrics {
     metrics
 }
 
-fn configure(metrics: &Metrics, routes: &[(&str, &str)]) {
-    let names = routes
-        .iter()
-        .map(|(route, backend)| RouteNames { route, backend });
+/// Names these routes and their backends, and gives the counts of the backends.
+fn configure(metrics: &Metrics, routes: &[(&str, &str)]) -> Vec<Arc<BackendMetrics>> {
     let servers = ["ws://127.0.0.1:9001".to_owned()];
-    let backends = routes.iter().map(|(_, backend)| BackendNames {
-        backend,
-        servers: &servers,
+    let mut naming = metrics.naming();
+    let named = routes.iter().map(|(route, backend)| {
+        naming.route(RouteNames { route, backend });
+        naming.backend(BackendNames {
+            backend,
+            servers: &servers,
+        })
     });
-    metrics.set_routes(&names.collect::<Vec<_>>(), &backends.collect::<Vec<_>>());
+    named.collect()
 }
 
 /// The route `chat` with the backend `one`, as [`metrics`] configures it.
 fn chat(metrics: &Metrics) -> Arc<RouteMetrics> {
-    route_of(metrics, "chat", "one").unwrap()
+    route_of(metrics, "chat", "one")
 }
 
-fn route_of(metrics: &Metrics, route: &str, backend: &str) -> Option<Arc<RouteMetrics>> {
-    metrics.route(RouteNames { route, backend })
+fn route_of(metrics: &Metrics, route: &str, backend: &str) -> Arc<RouteMetrics> {
+    let mut names = metrics.shared.names();
+    metrics
+        .shared
+        .route(&mut names, RouteNames { route, backend })
 }
 
 /// The value of a series, by its whole name in the text.
@@ -168,7 +173,6 @@ fn ten_thousand_events_of_every_kind_make_no_series() {
         route
             .worker(0)
             .frames(Direction::ToClient, usize::from(code), 1);
-        assert!(route_of(&metrics, &format!("/{code}"), "one").is_none());
         assert!(metrics.integrity_key(&format!("{code}")).is_none());
     }
     assert_eq!(series(&metrics).len(), before);
@@ -269,7 +273,7 @@ fn a_reload_keeps_counts_and_tells_sockets_of_the_old_backend_apart() {
     let metrics = metrics();
     let old = chat(&metrics).upgraded();
     configure(&metrics, &[("chat", "two"), ("news", "two")]);
-    let new = route_of(&metrics, "chat", "two").unwrap().upgraded();
+    let new = route_of(&metrics, "chat", "two").upgraded();
     assert_value(
         &metrics,
         r#"tidegate_websockets_open{route="chat",backend="one"}"#,
@@ -292,7 +296,6 @@ fn a_reload_keeps_counts_and_tells_sockets_of_the_old_backend_apart() {
     );
     drop((old, new));
     configure(&metrics, &[("news", "two")]);
-    assert!(route_of(&metrics, "chat", "two").is_none());
     assert_value(
         &metrics,
         r#"tidegate_upgrades_total{route="chat",result="ok"}"#,
@@ -305,9 +308,9 @@ fn sockets_of_routes_that_share_a_name_are_told_apart_by_their_backends() {
     let metrics = metrics();
     configure(&metrics, &[("/", "one"), ("/", "two")]);
     let _sockets = [
-        route_of(&metrics, "/", "one").unwrap().upgraded(),
-        route_of(&metrics, "/", "one").unwrap().upgraded(),
-        route_of(&metrics, "/", "two").unwrap().upgraded(),
+        route_of(&metrics, "/", "one").upgraded(),
+        route_of(&metrics, "/", "one").upgraded(),
+        route_of(&metrics, "/", "two").upgraded(),
     ];
     for (backend, open) in [("one", 2), ("two", 1)] {
         let series = format!(r#"tidegate_websockets_open{{route="/",backend="{backend}"}}"#);
@@ -323,21 +326,17 @@ fn a_removed_server_raises_no_alarm_and_shows_what_is_still_open() {
         format!("tidegate_backend_up{one}"),
         format!("tidegate_backend_open{one}"),
     );
-    let backend = metrics.backend("one").unwrap();
+    let backend = configure(&metrics, &[("chat", "one")]).remove(0);
     let gauges = backend.server("ws://127.0.0.1:9001").unwrap();
     gauges.open.fetch_add(1, Ordering::Relaxed);
     configure(&metrics, &[("chat", "two")]);
     assert_eq!(value(&metrics, &up), None);
     assert_value(&metrics, &open, 1);
-    configure(&metrics, &[("chat", "one")]);
-    let again = metrics
-        .backend("one")
-        .unwrap()
-        .server("ws://127.0.0.1:9001")
-        .unwrap();
+    let backend_again = configure(&metrics, &[("chat", "one")]).remove(0);
+    let again = backend_again.server("ws://127.0.0.1:9001").unwrap();
     assert!(Arc::ptr_eq(&gauges, &again));
     again.open.fetch_sub(1, Ordering::Relaxed);
-    drop((backend, gauges, again));
+    drop((backend, backend_again, gauges, again));
     configure(&metrics, &[("chat", "two")]);
     assert_eq!(value(&metrics, &open), None);
 }

@@ -259,3 +259,19 @@ fn ten_thousand_routes_are_found_as_a_naive_search_finds_them() {
         );
     }
 }
+
+#[test]
+fn a_mapped_table_has_every_route_where_it_was() {
+    let routes: &[(&[&str], &str)] = &[(&["a.test"], "/"), (&["*.test"], "/x"), (&[], "/")];
+    let mapped = table(routes).unwrap().map(|index| format!("route {index}"));
+    let all: Vec<_> = mapped.iter().cloned().collect();
+    assert_eq!(all, ["route 0", "route 1", "route 2"]);
+    for (name, target, expected) in [
+        ("a.test", "/x", "route 0"),
+        ("b.test", "/x", "route 1"),
+        ("b.test", "/y", "route 2"),
+    ] {
+        let found = mapped.lookup(&host(name), target).unwrap();
+        assert_eq!(found.map(String::as_str), Some(expected));
+    }
+}
