@@ -4,6 +4,8 @@
 //! record in five steps. Here the caller brings the buffers: nothing but a partial record is
 //! kept while a connection sleeps.
 
+mod alert;
+
 use super::exporter::ExporterSecret;
 use crate::lifecycle::buffers::READ_SIZE;
 use rustls::{
@@ -153,8 +155,7 @@ impl Session {
         self.keep_partial(input, consumed);
         let result = result.and_then(|received| self.check_partial().map(|()| received));
         if let Err(error) = &result {
-            self.broken = Some(error.clone());
-            self.drain_alert(reply);
+            self.fail(error, reply);
         }
         result
     }
@@ -288,29 +289,6 @@ impl Session {
             self.partial.drain(..discard.min(self.partial.len()));
             if done {
                 return Ok(());
-            }
-        }
-    }
-
-    /// After an error: the fatal alert that rustls has queued (RFC 8446 section 6.2).
-    ///
-    /// What is queued comes before any input; once it is out, rustls would look at the faulty
-    /// octets again.
-    fn drain_alert(&mut self, reply: &mut Vec<u8>) {
-        // What is left goes along: where the error came from one of several handshake messages,
-        // rustls looks at the place of the next one again, and panics if it is gone.
-        while self.connection.wants_write()
-            && let UnbufferedStatus {
-                discard,
-                state: Ok(ConnectionState::EncodeTlsData(mut data)),
-            } = self.connection.process_tls_records(&mut self.partial)
-        {
-            let written = append(reply, |space| {
-                data.encode(space).map_err(|error| encode_shortfall(&error))
-            });
-            self.partial.drain(..discard.min(self.partial.len()));
-            if written.is_err() {
-                return;
             }
         }
     }

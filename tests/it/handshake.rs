@@ -1,5 +1,6 @@
 //! Stage 2: TLS, and what is said to those who do not get through it.
 
+mod alerts;
 mod certificates;
 mod cuts;
 mod floods;

@@ -12,6 +12,10 @@ use rustls::{
 
 /// A session that requires a certificate of this authority.
 fn session(authority: &DevelopmentCa) -> Session {
+    Session::new(session_config(authority), false).unwrap()
+}
+
+fn session_config(authority: &DevelopmentCa) -> Arc<ServerConfig> {
     let own = authority.issue_server(&["localhost"]).unwrap();
     let provider = Arc::new(default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots(authority), provider.clone());
@@ -21,7 +25,7 @@ fn session(authority: &DevelopmentCa) -> Session {
         .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(own.chain(), own.key().unwrap())
         .unwrap();
-    Session::new(Arc::new(config), false).unwrap()
+    Arc::new(config)
 }
 
 fn client(authority: &DevelopmentCa, own: Option<&Issued>) -> ClientConnection {
@@ -140,4 +144,93 @@ fn the_keys_of_a_tls_1_3_session_are_never_used_up() {
     }
     session.records = u64::MAX;
     assert!(!session.is_used_up());
+}
+
+/// RFC 8446 section 5: a client sends one at most, for the sake of middleboxes. rustls takes two.
+#[test]
+fn a_third_change_of_cipher_within_a_handshake_is_told_with_an_alert() {
+    let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let own = authority
+        .issue_client("Alice", "spiffe://example.com/a")
+        .unwrap();
+    let (mut session, mut client) = (session(&authority), client(&authority, Some(&own)));
+    assert_eq!(turn(&mut session, &mut client).0, Ok(Received::Open));
+    let mut input = [20, 3, 3, 0, 1, 1].repeat(3);
+    let mut reply = Vec::new();
+    assert!(
+        session
+            .receive(&mut input, &mut Vec::new(), &mut reply)
+            .is_err()
+    );
+    client.read_tls(&mut reply.as_slice()).unwrap();
+    let told = client.process_new_packets().err();
+    let expected = Error::AlertReceived(AlertDescription::DecodeError);
+    assert_eq!(told, Some(expected));
+}
+
+/// RFC 8446 section 6.2: nothing is sent behind a fatal alert, of either side.
+#[test]
+fn an_alert_of_the_client_is_not_answered() {
+    let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let mut session = session(&authority);
+    let mut reply = Vec::new();
+    let received = session.receive(&mut [21, 3, 3, 0, 2, 2, 40], &mut Vec::new(), &mut reply);
+    let alert = Error::AlertReceived(AlertDescription::HandshakeFailure);
+    assert_eq!((received, reply), (Err(alert), Vec::new()));
+}
+
+/// Records of any kind, in pieces of any size, to sessions that have no keys yet.
+#[test]
+fn whatever_a_client_breaks_tls_with_is_told_with_one_alert_and_never_panics() {
+    let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let config = session_config(&authority);
+    let mut broken = 0;
+    for seed in 0..3000_u64 {
+        let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut below = |limit: u64| {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            usize::try_from((random >> 33) % limit).unwrap()
+        };
+        let mut session = Session::new(config.clone(), false).unwrap();
+        let (mut reply, mut result) = (Vec::new(), Ok(Received::Open));
+        while result == Ok(Received::Open) && reply.is_empty() {
+            let mut records = Vec::new();
+            for _ in 0..=below(3) {
+                records.extend_from_slice(&record(&mut below));
+            }
+            records.truncate(records.len() - below(3));
+            let mut input = vec![0; RECORD_MAX];
+            let kept = session.restore_partial(&mut input);
+            input.truncate(kept);
+            input.extend_from_slice(&records);
+            result = session.receive(&mut input, &mut Vec::new(), &mut reply);
+        }
+        if matches!(
+            result,
+            Err(Error::PeerMisbehaved(_) | Error::InvalidMessage(_))
+        ) {
+            broken += 1;
+            assert_eq!(
+                (reply.len(), &reply[..6]),
+                (7, &[21, 3, 3, 0, 2, 2][..]),
+                "{seed}: {result:?}"
+            );
+        }
+    }
+    assert!(broken > 1000, "only {broken} sessions were broken");
+}
+
+/// A record that is mostly part of a handshake, as what a client would send first.
+fn record(below: &mut impl FnMut(u64) -> usize) -> Vec<u8> {
+    let kind = [22, 22, 22, 22, 20, 21, 23, 24][below(8)];
+    let payload: Vec<u8> = match below(4) {
+        0 => Vec::new(),
+        1 => vec![1, u8::from(below(8) == 0), 0, 40],
+        2 => vec![1, u8::try_from(below(100)).unwrap()],
+        _ => vec![3; below(50)],
+    };
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[kind, 3, 3, 0, length][..], &payload].concat()
 }
