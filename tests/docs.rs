@@ -196,6 +196,7 @@ fn configuration_file_names_every_key_that_is_known() {
         let text = format!("[{header}]\nqqqqqqqq = 1\n");
         let problems = tidegate::config::parse("x", &text, Path::new(""))
             .unwrap_err()
+            .problems
             .0;
         let mut hints = problems
             .iter()

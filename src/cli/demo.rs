@@ -47,7 +47,7 @@ pub struct DemoArguments {
     #[arg(long)]
     pub once: bool,
     /// The configuration [default: proxy.toml, or a copy of the one that came with tidegate]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = super::CONFIG)]
     pub config: Option<PathBuf>,
     /// off, error, warn, info, debug or trace
     #[arg(
@@ -88,7 +88,9 @@ pub fn run(arguments: &DemoArguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(DemoError::Start(StartError::Configuration(problems))) => refuse(&problems),
-        Err(DemoError::Ground(GroundError::Configuration(problems))) => refuse(&problems.0),
+        Err(DemoError::Ground(GroundError::Configuration(problems))) => {
+            refuse(&problems.problems.0)
+        }
         Err(error) => fail(&error, 1),
     };
     queue.flush(LAST_LINES);

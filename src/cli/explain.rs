@@ -4,7 +4,7 @@
 //! handshake, request, route, certificate, origin. What only a live connection shows (limits,
 //! integrity offers, backends) is not looked at.
 
-use super::DEFAULT_CONFIG;
+use super::{CONFIG, DEFAULT_CONFIG};
 use crate::{
     config::Diagnostic,
     connection::{
@@ -50,7 +50,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", env = CONFIG, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Print JSON
     #[arg(long)]

@@ -21,6 +21,8 @@ use std::{
 
 /// The configuration that is used where none is named.
 const DEFAULT_CONFIG: &str = "proxy.toml";
+/// The variable that names it instead.
+const CONFIG: &str = "TIDEGATE_CONFIG";
 
 /// A reverse proxy that ends TLS for WebSockets.
 #[derive(Debug, Parser)]
@@ -64,7 +66,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", env = CONFIG, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would print it as a help text")]
@@ -99,7 +101,7 @@ pub enum Format {
 #[derive(Debug, clap::Args)]
 struct CheckArgs {
     /// The configuration
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", env = CONFIG, default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -110,7 +112,7 @@ struct CheckArgs {
 #[derive(Debug, clap::Args)]
 struct Remote<A: clap::Args> {
     /// The configuration that names the admin listener
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", env = CONFIG, default_value = DEFAULT_CONFIG)]
     config: PathBuf,
     #[command(flatten)]
     rest: A,
@@ -209,8 +211,15 @@ pub(crate) fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
 impl From<Format> for LogFormat {
     fn from(format: Format) -> Self {
         match format {
+            Format::Text if is_coloured(&io::stderr()) => LogFormat::Terminal,
             Format::Text => LogFormat::Text,
             Format::Json => LogFormat::Json,
         }
     }
+}
+
+/// Returns true if a stream is a terminal that shows colours, or `CLICOLOR_FORCE` says so and
+/// `NO_COLOR` does not.
+fn is_coloured(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }

@@ -89,7 +89,8 @@ pub(super) fn refuse(problems: &[Diagnostic]) -> ExitCode {
 fn tell(problems: &[Diagnostic]) {
     for problem in problems {
         // A closed stderr leaves the exit code to tell.
-        let _ = writeln!(io::stderr(), "{problem}\n");
+        // The stream takes the colours off where they are not wanted (NO_COLOR, no terminal).
+        let _ = writeln!(anstream::stderr(), "{}\n", problem.coloured());
     }
 }
 

@@ -1,5 +1,6 @@
 //! A problem as people and programs read it: where, what, and what to do.
 
+use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use std::fmt;
 
@@ -117,27 +118,69 @@ impl Severity {
     }
 }
 
-impl fmt::Display for Diagnostic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// A problem for a terminal that shows colours.
+#[derive(Debug)]
+pub struct Coloured<'d>(&'d Diagnostic);
+
+/// How the parts of a problem are set off from each other.
+#[derive(Clone, Copy, Default)]
+struct Styles {
+    severity: Style,
+    caret: Style,
+    faint: Style,
+}
+
+impl Diagnostic {
+    /// The same for a terminal, in colour.
+    pub fn coloured(&self) -> Coloured<'_> {
+        Coloured(self)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, styles: Styles) -> fmt::Result {
         f.write_str(&self.file)?;
         if let (Some(line), Some(column)) = (self.line, self.column) {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {}: {}", self.severity.label(), self.message)?;
+        let (on, label) = (styles.severity, self.severity.label());
+        write!(f, ": {on}{label}{on:#}: {}", self.message)?;
         for excerpt in &self.excerpts {
-            write!(f, "\n{excerpt}")?;
+            f.write_str("\n")?;
+            excerpt.write(f, styles)?;
         }
+        let faint = styles.faint;
         match &self.hint {
-            Some(hint) => write!(f, "\n      = hint: {hint}"),
+            Some(hint) => write!(f, "\n      {faint}= hint:{faint:#} {hint}"),
             None => Ok(()),
         }
     }
 }
 
-impl fmt::Display for Excerpt {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, Styles::default())
+    }
+}
+
+impl fmt::Display for Coloured<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.0.severity {
+            Severity::Error => AnsiColor::Red.on_default().bold(),
+            Severity::Warning => AnsiColor::Yellow.on_default().bold(),
+        };
+        let styles = Styles {
+            severity,
+            caret: severity,
+            faint: Style::new().dimmed(),
+        };
+        self.0.write(f, styles)
+    }
+}
+
+impl Excerpt {
+    fn write(&self, f: &mut fmt::Formatter<'_>, styles: Styles) -> fmt::Result {
         let text = printable_text(&self.text);
-        writeln!(f, "{:>5} | {text}", self.line)?;
+        let (faint, caret) = (styles.faint, styles.caret);
+        writeln!(f, "{faint}{:>5} |{faint:#} {text}", self.line)?;
         // Tabs stay tabs, so that the caret is right whatever width the terminal gives them.
         let padding: String = text
             .chars()
@@ -145,8 +188,14 @@ impl fmt::Display for Excerpt {
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
         let carets = "^".repeat(self.width.max(1));
-        let line = format!("      | {padding}{carets} {}", self.label);
-        f.write_str(line.trim_end())
+        write!(
+            f,
+            "      {faint}|{faint:#} {padding}{caret}{carets}{caret:#}"
+        )?;
+        match self.label {
+            "" => Ok(()),
+            label => write!(f, " {label}"),
+        }
     }
 }
 
@@ -190,6 +239,17 @@ proxy.toml:12:1: error: unknown key `adress` in [[listener]]
       | ^^^^^^
       = hint: did you mean `address`?"
         );
+    }
+
+    #[test]
+    fn a_coloured_problem_says_the_same_once_its_colours_are_taken_off() {
+        let problem = Diagnostic::error("f", "m")
+            .hint("h")
+            .at(excerpt("\u{1b}[2Jx", 1, 1));
+        let coloured = problem.coloured().to_string();
+        assert_ne!(coloured, problem.to_string());
+        let plain = anstream::adapter::strip_str(&coloured).to_string();
+        assert_eq!(plain, problem.to_string());
     }
 
     #[test]

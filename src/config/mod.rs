@@ -23,14 +23,14 @@ mod values;
 
 pub use self::{
     admin_address::{NoAdminAddress, admin_address},
-    diagnostic::{Diagnostic, Severity},
+    diagnostic::{Coloured, Diagnostic, Severity},
     keyring::{load_keyring, parse_keyring},
     source::Source,
 };
 use self::{
     findings::{Finding, Reading},
     reader::Table,
-    sections::Draft,
+    sections::{Draft, Settled},
     source::{Places, Text},
 };
 use crate::{
@@ -92,22 +92,41 @@ pub struct Loaded {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Diagnostic>);
 
+/// A configuration that is refused.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub problems: Problems,
+    /// What of it names files, and its text, so that what is wrong with the files is reported
+    /// at the same time; `None` where the text could not be read.
+    pub rest: Option<Box<(NamedFiles, Source)>>,
+}
+
+/// The settings that name files, as far as they are sound.
+#[derive(Clone, Debug)]
+pub struct NamedFiles {
+    /// Certificates, CAs, lists and ticket keys; `None` if something in these tables is wrong.
+    pub tls: Option<TlsSettings>,
+    /// The keyring.
+    pub keyring: Option<PathBuf>,
+}
+
 /// Reads a configuration's file. Paths in it are relative to the file's folder.
-pub fn load(path: &Path) -> Result<Loaded, Problems> {
+pub fn load(path: &Path) -> Result<Loaded, Refused> {
     let name = path.display().to_string();
     let content = read(path).map_err(|error| unreadable(&name, &error))?;
     let folder = path.parent().unwrap_or(Path::new(""));
     match String::from_utf8(content) {
         // What stands in a key's file must not be shown, as a problem of each line would.
-        Ok(text) if text.starts_with(PEM) => Err(no_configuration(&name)),
+        Ok(text) if text.starts_with(PEM) => Err(no_configuration(&name).into()),
         Ok(text) => parse(&name, &text, folder),
-        Err(error) => Err(not_utf8(&name, error.as_bytes(), &error.utf8_error())),
+        Err(error) => Err(not_utf8(&name, error.as_bytes(), &error.utf8_error()).into()),
     }
 }
 
 /// Reads a configuration's text. `name` is what problems call the file; paths in it are relative
 /// to `directory`.
-pub fn parse(name: &str, text: &str, directory: &Path) -> Result<Loaded, Problems> {
+pub fn parse(name: &str, text: &str, directory: &Path) -> Result<Loaded, Refused> {
     let (table, syntax) = DeTable::parse_recoverable(text);
     let reading = Reading::new(directory, syntax.is_empty());
     let draft = Draft::read(Table::root(table.get_ref(), &reading));
@@ -122,13 +141,18 @@ pub fn parse(name: &str, text: &str, directory: &Path) -> Result<Loaded, Problem
     let wrong = problems
         .iter()
         .any(|problem| problem.severity == Severity::Error);
-    match draft.settle() {
+    let source = Source::new(text, places);
+    let Settled { settings, files } = draft.settle();
+    match settings {
         Some(settings) if !wrong => Ok(Loaded {
             settings,
             warnings: problems,
-            source: Source::new(text, places),
+            source,
         }),
-        _ => Err(Problems(problems)),
+        _ => Err(Refused {
+            problems: Problems(problems),
+            rest: Some(Box::new((files, source))),
+        }),
     }
 }
 
@@ -184,6 +208,15 @@ fn not_utf8(name: &str, content: &[u8], error: &std::str::Utf8Error) -> Problems
     Problems(vec![finding.diagnose(&text)])
 }
 
+impl From<Problems> for Refused {
+    fn from(problems: Problems) -> Self {
+        Self {
+            problems,
+            rest: None,
+        }
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
@@ -195,3 +228,11 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.problems.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {}

@@ -124,6 +124,24 @@ impl<'a> Table<'a> {
         Some(Placed::new(elements?, Some(value.span())))
     }
 
+    /// As [`Table::list`], for a key that may be left out but not be empty: an empty list would
+    /// mean as much as none, or the opposite of it. `hint` says what to write instead.
+    pub(super) fn list_of_some<T>(
+        &mut self,
+        key: &'static str,
+        parse: Parse<T>,
+        hint: &str,
+    ) -> Option<Placed<Vec<Placed<T>>>> {
+        let list = self.list(key, parse, Vec::new())?;
+        if list.place.is_some() && list.value.is_empty() {
+            let message = format!("`{key}` is an empty list");
+            let finding = Finding::error(&list.place, message).hint(hint);
+            self.reading.report(finding);
+            return None;
+        }
+        Some(list)
+    }
+
     /// The path of a file, which counts as named by the configuration.
     pub(super) fn file(
         &mut self,

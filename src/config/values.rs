@@ -86,7 +86,7 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, Refusal> {
 /// The path of a file.
 pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Refusal> {
     let text = text(value, "certs/server.pem")?;
-    if text.is_empty() || text.contains('\0') {
+    if text.trim().is_empty() || text.contains('\0') {
         let message = format!("{text:?} is not the path of a file");
         return Err(Refusal::new(message, ""));
     }
@@ -96,10 +96,10 @@ pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Refusal> {
 /// A name for metrics and logs.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, Refusal> {
     let text = text(value, "public")?;
-    if text.is_empty() || text.chars().any(char::is_control) {
+    if text.trim().is_empty() || text.chars().any(char::is_control) {
         return Err(Refusal::new(
             format!("{text:?} is not a name"),
-            "a name has at least one character and no control characters",
+            "a name has at least one character that can be seen, and no control characters",
         ));
     }
     Ok(text.to_owned())

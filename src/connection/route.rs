@@ -40,8 +40,8 @@ pub struct RouteSettings {
     pub backend: String,
     /// Overrides what listener and `tls.clients` say.
     pub client_cert: Option<ClientCertMode>,
-    /// Certificates that may use it; empty: every verified one.
-    pub allow: Vec<AccessRule>,
+    /// Certificates that may use it; `None`: every verified one.
+    pub allow: Option<Vec<AccessRule>>,
     /// Certificates that may not use it, whatever `allow` says.
     pub deny: Vec<AccessRule>,
     /// Origins that may use it; `None`: not looked at.

@@ -116,7 +116,7 @@ impl RouteSettings {
     pub fn requirement(&self, default: ClientCertMode) -> Requirement<'_> {
         Requirement {
             mode: self.client_cert.unwrap_or(default),
-            allow: &self.allow,
+            allow: self.allow.as_deref(),
             deny: &self.deny,
         }
     }
@@ -131,7 +131,7 @@ pub fn judge_client<'s>(
 ) -> Result<Admission<'s>, Denial<'s>> {
     let requirement = Requirement {
         mode: snapshot.route_mode(listener, route),
-        allow: &route.settings.allow,
+        allow: route.settings.allow.as_deref(),
         deny: &route.settings.deny,
     };
     let evidence = client.identity.as_ref().map(|identity| Evidence {

@@ -1,6 +1,7 @@
 //! One event, one line, whatever a peer put into its fields.
 
 use super::LogFormat;
+use anstyle::AnsiColor;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
@@ -30,14 +31,27 @@ pub(super) fn line(format: LogFormat, now: OffsetDateTime, event: &Event<'_>) ->
     let (level, target) = (event.metadata().level(), event.metadata().target());
     let time = now.format(TIME).unwrap_or_default();
     match format {
-        LogFormat::Text => fields.text(&time, *level),
+        LogFormat::Text => fields.text(&time, &format!("{level:<5}")),
+        LogFormat::Terminal => fields.text(&time, &coloured(*level)),
         LogFormat::Json => fields.json(&time, *level, target),
     }
 }
 
+/// A level as terminals show it; what a peer chose stays without colour.
+fn coloured(level: Level) -> String {
+    let colour = match level {
+        Level::ERROR => AnsiColor::Red,
+        Level::WARN => AnsiColor::Yellow,
+        Level::INFO => AnsiColor::Green,
+        _ => AnsiColor::BrightBlack,
+    };
+    let style = colour.on_default();
+    format!("{style}{level:<5}{style:#}")
+}
+
 impl Fields {
-    fn text(&self, time: &str, level: Level) -> String {
-        let mut line = format!("{time} {level:<5} ");
+    fn text(&self, time: &str, level: &str) -> String {
+        let mut line = format!("{time} {level} ");
         escape(&self.message, &mut line);
         for (name, value) in &self.others {
             line.push(' ');

@@ -31,6 +31,8 @@ pub use worker::WorkerRoute;
 pub enum LogFormat {
     /// For people.
     Text,
+    /// For people at a terminal: the level in colour.
+    Terminal,
     /// One JSON object a line.
     Json,
 }

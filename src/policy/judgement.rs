@@ -26,8 +26,8 @@ mod tests;
 pub struct Requirement<'r> {
     /// Whether a certificate has to be shown.
     pub mode: ClientCertMode,
-    /// Certificates that may use it; empty: every verified one.
-    pub allow: &'r [AccessRule],
+    /// Certificates that may use it; `None`: every verified one.
+    pub allow: Option<&'r [AccessRule]>,
     /// Certificates that may not, whatever `allow` says.
     pub deny: &'r [AccessRule],
 }
@@ -106,7 +106,7 @@ pub fn judge<'r>(
 }
 
 fn judge_anonymous<'r>(route: &Requirement<'r>) -> Result<Admission<'r>, Denial<'r>> {
-    if route.mode == ClientCertMode::Required || !route.allow.is_empty() {
+    if route.mode == ClientCertMode::Required || route.allow.is_some() {
         Err(Denial::NoCertificate)
     } else {
         Ok(Admission::Anonymous)
@@ -163,7 +163,7 @@ impl Requirement<'_> {
     /// What is asked of the sockets of a route that is gone: that their certificates stay good.
     pub const NONE: Self = Self {
         mode: ClientCertMode::Optional,
-        allow: &[],
+        allow: None,
         deny: &[],
     };
 }

@@ -4,7 +4,7 @@ use super::look;
 use crate::{
     admin,
     backend::{Backend, BackendSettings},
-    config::{self, Diagnostic, Loaded, Settings, Source},
+    config::{self, Diagnostic, Loaded, Problems, Refused, Settings, Source},
     connection::{
         authenticate::unix_time,
         route::RouteSettings,
@@ -14,7 +14,7 @@ use crate::{
     integrity::keyring::Keyring,
     observe::{BackendNames, Expiry, ExpiryKind, Metrics, Naming, RouteNames},
     policy::route::{Duplicate, RouteTable},
-    tls::{MaterialError, trust::Trust},
+    tls::{MaterialError, TlsSettings, trust::Trust},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -58,17 +58,17 @@ pub fn prepare(
         settings,
         mut warnings,
         source,
-    } = config::load(path).map_err(|problems| problems.0)?;
+    } = config::load(path).map_err(|refused| all_problems(refused, in_use))?;
     let mut paths: Vec<PathBuf> = source.paths().map(Path::to_owned).collect();
     paths.insert(0, path.to_owned());
     look(&paths);
     let digests = digests(&paths);
     let mut problems = Vec::new();
-    let trust = load_trust(&settings, in_use, &source, &mut warnings, &mut problems);
+    let trust = load_trust(&settings.tls, in_use, &source, &mut warnings, &mut problems);
     let backends: Vec<_> = settings.backends.iter().cloned().map(Arc::new).collect();
     let routes = plan(&settings.routes, &backends, &source, &mut problems);
     warn_of_token(&settings, &source, &mut warnings);
-    let keyring = load_keys(&settings, &source, &mut problems);
+    let keyring = load_keys(settings.keyring.as_deref(), &source, &mut problems);
     match (trust, routes, keyring) {
         (Some(trust), Some(routes), Some(keyring)) if problems.is_empty() => Ok(Candidate {
             settings,
@@ -81,6 +81,23 @@ pub fn prepare(
         }),
         _ => Err(warnings.into_iter().chain(problems).collect()),
     }
+}
+
+/// The problems of a refused configuration, and those of the files that it names.
+fn all_problems(refused: Refused, in_use: Option<&Trust>) -> Vec<Diagnostic> {
+    let Refused {
+        problems: Problems(mut problems),
+        rest,
+    } = refused;
+    if let Some((files, source)) = rest.map(|rest| *rest) {
+        let mut warnings = Vec::new();
+        if let Some(tls) = &files.tls {
+            load_trust(tls, in_use, &source, &mut warnings, &mut problems);
+        }
+        load_keys(files.keyring.as_deref(), &source, &mut problems);
+        problems.append(&mut warnings);
+    }
+    problems
 }
 
 impl Candidate {
@@ -189,7 +206,7 @@ fn expiries(trust: &Trust, keyring: &Keyring) -> Vec<Expiry> {
 }
 
 fn load_trust(
-    settings: &Settings,
+    tls: &TlsSettings,
     in_use: Option<&Trust>,
     source: &Source,
     warnings: &mut Vec<Diagnostic>,
@@ -200,7 +217,7 @@ fn load_trust(
         source.diagnose_path(&error.path, message, error.hint)
     };
     let mut found = Vec::new();
-    let trust = Trust::load(&settings.tls, in_use, unix_time(), &mut found);
+    let trust = Trust::load(tls, in_use, unix_time(), &mut found);
     warnings.extend(found.into_iter().map(|warning| place(warning).warning()));
     trust
         .map_err(|errors| problems.extend(errors.into_iter().map(place)))
@@ -268,19 +285,27 @@ fn warn_of_token(settings: &Settings, source: &Source, warnings: &mut Vec<Diagno
 }
 
 fn load_keys(
-    settings: &Settings,
+    path: Option<&Path>,
     source: &Source,
     problems: &mut Vec<Diagnostic>,
 ) -> Option<Keyring> {
-    let Some(path) = &settings.keyring else {
+    let Some(path) = path else {
         return Some(Keyring::default());
     };
     let refuse = |found: Vec<Diagnostic>| {
-        let message = format!("{}: the keyring cannot be used", path.display());
-        problems.push(source.diagnose_path(path, message, "see the problems in that file"));
-        problems.extend(found);
+        problems.extend(found.into_iter().map(|it| at_its_name(it, path, source)));
     };
     config::load_keyring(path).map_err(refuse).ok()
+}
+
+/// A problem of a named file as a whole stands where the file is named; one with a line of its
+/// own stays there.
+fn at_its_name(problem: Diagnostic, path: &Path, source: &Source) -> Diagnostic {
+    if problem.line.is_some() {
+        return problem;
+    }
+    let message = format!("{}: {}", path.display(), problem.message);
+    source.diagnose_path(path, message, problem.hint.unwrap_or_default())
 }
 
 fn digests(paths: &[PathBuf]) -> Digests {

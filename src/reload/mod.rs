@@ -14,6 +14,7 @@ mod notice;
 mod review;
 mod settle;
 pub mod watch;
+mod widened;
 
 use crate::{
     config::{Diagnostic, Settings, Severity},
@@ -137,7 +138,11 @@ impl Reloader {
         if changes.is_empty() && self.digests == candidate.digests {
             return Outcome::Unchanged { generation };
         }
-        let warnings = candidate.warnings.clone();
+        let mut warnings = widened::widened(&self.settings, &candidate.settings, &name);
+        if !preview {
+            log_warnings(&warnings);
+        }
+        warnings.extend(candidate.warnings.iter().cloned());
         let touched = if preview {
             would_touch(shared, &candidate, &self.closings).await
         } else {

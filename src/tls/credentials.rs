@@ -78,6 +78,7 @@ impl Credential {
         };
         check_validity(&pair.chain, leaf, now)?;
         warnings.extend(purpose_problem(&pair.chain, leaf));
+        warnings.extend(names_problem(&pair.chain, leaf));
         let (names, uri) = names_of(leaf);
         Ok(Self {
             names,
@@ -172,6 +173,18 @@ fn read_key(
             path,
             "no whole private key in this file",
             "expected a PEM block such as BEGIN PRIVATE KEY to END PRIVATE KEY, not encrypted",
+        )
+    })
+}
+
+/// RFC 9525 section 6.3: clients compare names with the subjectAltName alone.
+fn names_problem(path: &Path, leaf: &X509Certificate<'_>) -> Option<MaterialError> {
+    let names = leaf.subject_alternative_name().ok().flatten();
+    names.is_none().then(|| {
+        MaterialError::new(
+            path,
+            "the certificate has no subjectAltName: no client can verify whom it talks to",
+            "have it issued with the host's name as a DNS name; the common name is not looked at",
         )
     })
 }

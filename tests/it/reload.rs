@@ -5,6 +5,7 @@ mod refused;
 mod row;
 mod storm;
 mod timing;
+mod widened;
 
 use crate::support::{Backend, Config, Dial, Proxy, Upgrade, Wire, eventually, frame, within};
 use tidegate::{cli::certs::Issued, reload::Outcome};

@@ -4,7 +4,7 @@ use crate::{
     cli::certs::{
         self, CertsCommand, CertsError, InitArguments, IssueArguments, KeyAlgorithm, Purpose, SET,
     },
-    config::{self, Problems, Settings},
+    config::{self, Refused, Settings},
     policy::identity::Fingerprint,
 };
 use aws_lc_rs::rand;
@@ -54,7 +54,7 @@ pub(super) struct Temporary(PathBuf);
 pub(super) enum GroundError {
     /// The configuration is wrong.
     #[error("{0}")]
-    Configuration(#[from] Problems),
+    Configuration(#[from] Refused),
     /// The configuration uses credentials from elsewhere.
     #[error(
         "{} uses credentials other than {}; the demo works with credentials of its own only: run \

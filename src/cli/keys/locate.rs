@@ -37,7 +37,7 @@ impl Place {
         let loaded = match config::load(file) {
             Ok(loaded) => Some(loaded.settings),
             Err(_) if keyring.is_some() || (config.is_none() && !file.exists()) => None,
-            Err(problems) => return Err(KeysError::Problems(problems.0)),
+            Err(refused) => return Err(KeysError::Problems(refused.problems.0)),
         };
         let named = loaded.as_ref().and_then(|it| it.keyring.clone());
         let default = || folder_of(file).join(DEFAULT_KEYRING);

@@ -35,7 +35,7 @@ pub struct KeysArguments {
     #[arg(long, global = true, value_name = "FILE")]
     pub keyring: Option<PathBuf>,
     /// The configuration that names the keyring [default: proxy.toml, if it is there]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = super::CONFIG)]
     pub config: Option<PathBuf>,
     #[command(subcommand)]
     #[allow(missing_docs, reason = "clap would print it as a help text")]

@@ -53,6 +53,11 @@ impl BackendDraft {
         draft
     }
 
+    /// Its servers, as far as they could be read.
+    pub(in crate::config) fn servers(&self) -> &[Placed<ServerAddress>] {
+        self.servers.as_ref().map_or(&[], |servers| &servers.value)
+    }
+
     pub(super) fn settle(self) -> Option<BackendSettings> {
         let servers = self.servers?.value.into_iter();
         Some(BackendSettings {

@@ -30,8 +30,8 @@ pub(in crate::config) struct TimeoutsDraft {
     handshake: Option<Placed<Duration>>,
     upgrade: Option<Placed<Duration>>,
     connect: Option<Placed<Duration>>,
-    idle: Option<Placed<Duration>>,
-    ping: Option<Placed<Duration>>,
+    pub(in crate::config) idle: Option<Placed<Duration>>,
+    pub(in crate::config) ping: Option<Placed<Duration>>,
     write: Option<Placed<Duration>>,
 }
 

@@ -20,7 +20,8 @@ pub(super) use self::{
     server::ServerDraft,
     tls::{ClientsDraft, TlsDraft},
 };
-use super::{Settings, findings::Placed, reader::Table, source::Place, values};
+use super::{NamedFiles, Settings, findings::Placed, reader::Table, source::Place, values};
+use crate::tls::TlsSettings;
 use std::path::PathBuf;
 
 /// A configuration as read.
@@ -60,8 +61,51 @@ impl Draft {
         routes.map(|route| route.place.clone()).collect()
     }
 
-    /// The settings; `None` if a value of the draft was wrong.
-    pub(super) fn settle(self) -> Option<Settings> {
+    /// The settings, and of a refused configuration the files that can be read all the same.
+    pub(super) fn settle(self) -> Settled {
+        let files = NamedFiles {
+            tls: self.tls.settle(),
+            keyring: self.keyring.map(|path| path.value),
+        };
+        let rest = Rest {
+            server: self.server,
+            listeners: self.listeners,
+            limits: self.limits,
+            timeouts: self.timeouts,
+            routes: self.routes,
+            backends: self.backends,
+            admin: self.admin,
+        };
+        Settled {
+            settings: files
+                .tls
+                .clone()
+                .and_then(|tls| rest.settle(tls, files.keyring.clone())),
+            files,
+        }
+    }
+}
+
+/// What became of a draft.
+pub(super) struct Settled {
+    /// `None` if a value of the draft was wrong.
+    pub(super) settings: Option<Settings>,
+    pub(super) files: NamedFiles,
+}
+
+/// A draft without what names files.
+struct Rest {
+    server: ServerDraft,
+    listeners: Option<Vec<ListenerDraft>>,
+    limits: LimitsDraft,
+    timeouts: TimeoutsDraft,
+    routes: Option<Vec<RouteDraft>>,
+    backends: Vec<BackendDraft>,
+    admin: Option<AdminDraft>,
+}
+
+impl Rest {
+    fn settle(self, tls: TlsSettings, keyring: Option<PathBuf>) -> Option<Settings> {
         let listeners = self.listeners?.into_iter();
         let routes = self.routes?.into_iter();
         let backends = self.backends.into_iter();
@@ -70,7 +114,7 @@ impl Draft {
             listeners: listeners
                 .map(ListenerDraft::settle)
                 .collect::<Option<_>>()?,
-            tls: self.tls.settle()?,
+            tls,
             limits: self.limits.settle()?,
             timeouts: self.timeouts.settle()?,
             routes: routes.map(RouteDraft::settle).collect::<Option<_>>()?,
@@ -79,7 +123,7 @@ impl Draft {
                 Some(admin) => Some(admin.settle()?),
                 None => None,
             },
-            keyring: self.keyring.map(|path| path.value),
+            keyring,
         })
     }
 }

@@ -17,6 +17,13 @@ use crate::{
 };
 use toml::de::DeValue;
 
+/// What to write where an empty list was written, so that nobody is let in by a list that was
+/// emptied by hand or by a template.
+const ANY_CLIENT: &str =
+    "leave the key out to admit every verified client, or name who may come in";
+const ANY_HOST: &str = "leave the key out to serve every host";
+const ANY_ORIGIN: &str = "leave the key out if the Origin is not to be looked at";
+
 /// A list as read; `None` if something in it was wrong.
 type List<T> = Option<Placed<Vec<Placed<T>>>>;
 
@@ -58,18 +65,18 @@ impl RouteDraft {
         let draft = Self {
             place: table.place.clone(),
             name: read_name(&mut table, path.as_ref()),
-            hosts: table.list("host", route_host, Vec::new()),
+            hosts: table.list_of_some("host", route_host, ANY_HOST),
             path,
             backend: table.required("backend", values::name),
             client_cert: table.optional("client_cert", values::client_cert),
-            allow: table.list("allow", values::pattern, Vec::new()),
-            deny: table.list("deny", values::pattern, Vec::new()),
-            origins: table.list("origins", values::pattern, Vec::new()),
             forward_certificate: table.or_default(
                 "forward_certificate",
                 values::forward_certificate,
                 ForwardCertificate::default(),
             ),
+            allow: table.list_of_some("allow", values::pattern, ANY_CLIENT),
+            deny: read_deny(&mut table),
+            origins: table.list_of_some("origins", values::pattern, ANY_ORIGIN),
             integrity: table.or_default("integrity", values::integrity_mode, Mode::Off),
             algorithms: read_algorithms(&mut table),
         };
@@ -78,7 +85,6 @@ impl RouteDraft {
     }
 
     pub(super) fn settle(self) -> Option<RouteSettings> {
-        let origins = self.origins?;
         let hosts = self.hosts?.value.into_iter();
         Some(RouteSettings {
             name: self.name?.value,
@@ -86,10 +92,10 @@ impl RouteDraft {
             path: self.path?.value.prefix,
             backend: self.backend?.value,
             client_cert: self.client_cert.map(|mode| mode.value),
-            allow: values_of(self.allow?),
+            allow: if_written(self.allow?),
             deny: values_of(self.deny?),
-            origins: origins.place.is_some().then(|| values_of(origins)),
             forward_certificate: self.forward_certificate?.value,
+            origins: if_written(self.origins?),
             integrity: self.integrity?.value,
             integrity_algorithms: values_of(self.algorithms?),
         })
@@ -101,6 +107,18 @@ fn read_name(table: &mut Table<'_>, path: Option<&Placed<RoutePath>>) -> Option<
         Some(path) => table.or_default("name", values::name, path.value.text.clone()),
         None => table.optional("name", values::name),
     }
+}
+
+/// An empty `deny` refuses nobody, which is what it says: worth a warning, since a template that
+/// lost its names looks the same.
+fn read_deny(table: &mut Table<'_>) -> List<AccessRule> {
+    let deny = table.list("deny", values::pattern, Vec::new())?;
+    if deny.place.is_some() && deny.value.is_empty() {
+        let finding = Finding::warning(&deny.place, "`deny` is an empty list: it refuses nobody");
+        let hint = "leave the key out, or name who may not come in";
+        table.reading().report(finding.hint(hint));
+    }
+    Some(deny)
 }
 
 fn read_algorithms(table: &mut Table<'_>) -> List<Algorithm> {
@@ -128,6 +146,11 @@ fn route_host(value: &DeValue<'_>) -> Result<RouteHost, Refusal> {
         pattern: values::pattern(value)?,
         text: values::text(value, "chat.example.com")?.to_owned(),
     })
+}
+
+/// The values of a list that stands in the file; `None`: its key is left out.
+fn if_written<T>(list: Placed<Vec<Placed<T>>>) -> Option<Vec<T>> {
+    list.place.is_some().then(|| values_of(list))
 }
 
 fn values_of<T>(list: Placed<Vec<Placed<T>>>) -> Vec<T> {

@@ -111,7 +111,7 @@ impl ClientsDraft {
             place: table.place.clone(),
             mode: table.or_default("mode", values::client_cert, ClientCertMode::Required),
             ca: table.files("ca", values::path),
-            crl: table.files("crl", values::path),
+            crl: read_lists(&mut table),
             crl_missing: table.or_default("crl_missing", crl_policy, CrlPolicy::Refuse),
             crl_expired: table.or_default("crl_expired", crl_policy, CrlPolicy::Refuse),
             close_spread: table.or_default("close_spread", units::duration, CLOSE_SPREAD),
@@ -132,6 +132,19 @@ impl ClientsDraft {
             close_spread: self.close_spread?.value,
         })
     }
+}
+
+/// Without lists nobody is asked whether a certificate is revoked. A template that has lost them
+/// looks the same as an operator who wants it so.
+fn read_lists(table: &mut Table<'_>) -> Option<Placed<Vec<Placed<PathBuf>>>> {
+    let lists = table.files("crl", values::path)?;
+    if lists.place.is_some() && lists.value.is_empty() {
+        let message = "`crl` is an empty list: no certificate is checked for revocation";
+        let finding = Finding::warning(&lists.place, message);
+        let hint = "leave the key out if that is meant, or name the CAs' lists";
+        table.reading().report(finding.hint(hint));
+    }
+    Some(lists)
 }
 
 fn min_version(value: &DeValue<'_>) -> Result<MinVersion, Refusal> {

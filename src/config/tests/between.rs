@@ -223,14 +223,14 @@ fn a_frame_limit_beyond_the_message_limit_is_warned_of() {
 #[test]
 fn integrity_that_needs_keys_needs_a_keyring() {
     let required = "[[route]]\nintegrity = \"required\"";
-    assert_warning(&changed("[[route]]", required), 9, "never negotiated");
+    assert_error(&changed("[[route]]", required), 9, "there is no keyring");
     let with = |algorithm: &str| {
         let list = format!("integrity_algorithms = [\"{algorithm}\"]");
         changed("[[route]]", &format!("{required}\n{list}"))
     };
     assert_clean(&with("sha-256"));
     let keyed = with("hmac-sha-256");
-    assert_error(&keyed, 9, "every client would be refused");
+    assert_error(&keyed, 9, "there is no keyring");
     assert_clean(&format!("{keyed}[integrity]\nkeyring = \"k\""));
 }
 
@@ -238,6 +238,89 @@ fn integrity_that_needs_keys_needs_a_keyring() {
 fn an_empty_list_of_algorithms_is_refused() {
     let text = changed("[[route]]", "[[route]]\nintegrity_algorithms = []");
     assert_error(&text, 9, "no algorithm is allowed");
+}
+
+#[test]
+fn a_list_that_says_who_may_come_in_is_never_empty() {
+    for (key, hint) in [
+        ("allow", "leave the key out to admit every verified client"),
+        ("host", "leave the key out to serve every host"),
+        (
+            "origins",
+            "leave the key out if the Origin is not to be looked at",
+        ),
+    ] {
+        let text = changed("[[route]]", &format!("[[route]]\n{key} = []"));
+        assert_error(&text, 9, &format!("`{key}` is an empty list"));
+        let said = problems(&text)[0].hint.clone().unwrap();
+        assert!(said.starts_with(hint), "{said}");
+    }
+}
+
+#[test]
+fn an_empty_list_that_refuses_nobody_is_warned_of() {
+    let deny = changed("[[route]]", "[[route]]\ndeny = []");
+    assert_warning(&deny, 9, "it refuses nobody");
+    let crl = changed("[[route]]", "crl = []\n[[route]]");
+    assert_warning(&crl, 8, "no certificate is checked for revocation");
+}
+
+#[test]
+fn blank_values_name_nothing_and_are_refused() {
+    for line in [
+        "allow = [\"\"]",
+        "allow = [\"cn: \"]",
+        "allow = [\"cn:\"]",
+        "allow = [\"dns:\"]",
+        "allow = [\"uri:\"]",
+        "allow = [\"email:\"]",
+        "allow = [\"sha256:\"]",
+        "deny = [\" \"]",
+        "host = [\"\"]",
+        "host = [\" \"]",
+        "origins = [\"\"]",
+        "path = \"\"",
+        "name = \"\"",
+        "name = \" \"",
+    ] {
+        let found = problems(&changed("[[route]]", &format!("[[route]]\n{line}")));
+        assert!(
+            found.iter().all(|problem| problem.line == Some(9)),
+            "{line}"
+        );
+        assert_eq!(found.len(), 1, "{line}: {}", Problems(found.clone()));
+    }
+}
+
+#[test]
+fn a_pattern_that_would_match_everything_is_refused() {
+    for line in [
+        "allow = [\"*\"]",
+        "allow = [\"cn:*\"]",
+        "allow = [\"dns:*\"]",
+        "allow = [\"uri:*\"]",
+        "allow = [\"email:*@*\"]",
+        "host = [\"*\"]",
+        "origins = [\"*\"]",
+    ] {
+        let found = problems(&changed("[[route]]", &format!("[[route]]\n{line}")));
+        assert_eq!(found.len(), 1, "{line}: {}", Problems(found.clone()));
+    }
+}
+
+#[test]
+fn a_ping_that_comes_after_the_idle_timeout_is_warned_of() {
+    let text = format!("{LEAST}[timeouts]\nidle = \"20s\"");
+    assert_warning(&text, 13, "is not shorter than timeouts.idle");
+    assert_clean(&format!("{text}\nping = \"0s\""));
+}
+
+#[test]
+fn a_backend_that_is_the_proxy_itself_is_warned_of() {
+    let listener = LEAST.replace("127.0.0.1:0", "0.0.0.0:9001");
+    assert_warning(&listener, 11, "this server is the proxy itself");
+    let admin = format!("{LEAST}[admin]\naddress = \"127.0.0.1:9001\"");
+    assert_warning(&admin, 11, "the admin listener has the address");
 }
 
 #[test]
@@ -267,6 +350,8 @@ fn an_admin_listener_on_the_address_of_a_listener_is_refused() {
     let text = LEAST.replace("127.0.0.1:0", "127.0.0.1:9090");
     let text = format!("{text}[admin]\naddress = \"127.0.0.1:9090\"");
     assert_error(&text, 13, "both have the address");
+    let text = text.replace("127.0.0.1:9090\"\n", "0.0.0.0:9090\"\n");
+    assert_error(&text, 13, "get in each other's way");
 }
 
 #[test]

@@ -32,7 +32,8 @@ proxy.toml:8:11: error: another listener has the address 127.0.0.1:7
     8 | address = \"127.0.0.1:7\"
       |           ^^^^^^^^^^^^^
     5 | address = \"127.0.0.1:7\"
-      |           ^^^^^^^^^^^^^ first here"
+      |           ^^^^^^^^^^^^^ first here
+      = hint: give one of them another port"
     );
 }
 

@@ -76,17 +76,18 @@ pub enum Verdict<'r> {
     NotListed,
 }
 
-/// Judges a verified certificate. `deny` wins over `allow`; an empty `allow` admits every one.
+/// Judges a verified certificate. `deny` wins over `allow`; without an `allow` list every one is
+/// admitted, by an empty one none.
 pub fn judge<'r>(
-    allow: &'r [AccessRule],
+    allow: Option<&'r [AccessRule]>,
     deny: &'r [AccessRule],
     names: &Names<'_>,
 ) -> Verdict<'r> {
     let first = |rules: &'r [AccessRule]| rules.iter().find(|rule| rule.matches(names));
-    match (first(deny), first(allow)) {
+    match (first(deny), allow.and_then(first)) {
         (Some(rule), _) => Verdict::Denied(rule),
         (None, Some(rule)) => Verdict::Allowed(rule),
-        (None, None) if allow.is_empty() => Verdict::Unrestricted,
+        (None, None) if allow.is_none() => Verdict::Unrestricted,
         (None, None) => Verdict::NotListed,
     }
 }

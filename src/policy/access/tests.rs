@@ -180,7 +180,7 @@ fn a_fingerprint_is_matched_with_or_without_colons() {
 }
 
 #[test]
-fn deny_wins_and_an_empty_allow_admits_every_verified_client() {
+fn deny_wins_and_without_an_allow_list_every_verified_client_is_admitted() {
     let alice = Names {
         common_name: Some("Alice"),
         ..NOBODY
@@ -188,13 +188,14 @@ fn deny_wins_and_an_empty_allow_admits_every_verified_client() {
     let is_alice = [rule("cn:Alice")];
     let is_bob = [rule("cn:Bob"), rule("cn:Bert")];
     for (allow, deny, verdict) in [
-        (&[][..], &[][..], Verdict::Unrestricted),
-        (&[], &is_alice, Verdict::Denied(&is_alice[0])),
-        (&[], &is_bob, Verdict::Unrestricted),
-        (&is_alice, &[], Verdict::Allowed(&is_alice[0])),
-        (&is_alice, &is_alice, Verdict::Denied(&is_alice[0])),
-        (&is_alice, &is_bob, Verdict::Allowed(&is_alice[0])),
-        (&is_bob, &[], Verdict::NotListed),
+        (None, &[][..], Verdict::Unrestricted),
+        (None, &is_alice, Verdict::Denied(&is_alice[0])),
+        (None, &is_bob, Verdict::Unrestricted),
+        (Some(&is_alice[..]), &[], Verdict::Allowed(&is_alice[0])),
+        (Some(&is_alice), &is_alice, Verdict::Denied(&is_alice[0])),
+        (Some(&is_alice), &is_bob, Verdict::Allowed(&is_alice[0])),
+        (Some(&is_bob), &[], Verdict::NotListed),
+        (Some(&[]), &[], Verdict::NotListed),
     ] {
         assert_eq!(judge(allow, deny, &alice), verdict, "{allow:?} {deny:?}");
     }
@@ -207,14 +208,14 @@ fn a_verdict_names_the_rule_that_decided() {
         common_name: Some("Alice"),
         ..NOBODY
     };
-    let verdict = judge(&rules, &[], &alice);
+    let verdict = judge(Some(&rules), &[], &alice);
     assert!(verdict.is_admitted());
     assert_eq!(verdict.rule(), Some(&rules[1]));
     assert_eq!(verdict.to_string(), "admitted by allow \"cn:Alice\"");
-    let verdict = judge(&[], &rules, &alice);
+    let verdict = judge(None, &rules, &alice);
     assert!(!verdict.is_admitted());
     assert_eq!(verdict.to_string(), "refused by deny \"cn:Alice\"");
-    let verdict = judge(&rules[..1], &[], &alice);
+    let verdict = judge(Some(&rules[..1]), &[], &alice);
     assert!(!verdict.is_admitted());
     assert_eq!(verdict.rule(), None);
 }

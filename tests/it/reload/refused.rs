@@ -45,6 +45,26 @@ async fn keeps_the_old_pair(file: &str, reason: &str, spoil: impl FnOnce(&Proxy)
 }
 
 #[tokio::test]
+async fn mistakes_of_the_text_do_not_hide_those_of_the_files_that_it_names() {
+    let backend = Backend::echo().await;
+    let config = Config::to(&backend);
+    let proxy = Proxy::start(config.clone());
+    let text = config
+        .text()
+        .replace("[[listener]]", "mistyped = 1\n[[listener]]");
+    proxy.folder.write("proxy.toml", &text);
+    fs::remove_file(proxy.folder.path("certs/server.pem")).unwrap();
+    let problems = refuses(&proxy).await;
+    let said = |wanted: &str| {
+        problems
+            .iter()
+            .any(|problem| problem.message.contains(wanted))
+    };
+    assert!(said("unknown key `mistyped`"), "{problems:?}");
+    assert!(said("certs/server.pem: cannot be read"), "{problems:?}");
+}
+
+#[tokio::test]
 async fn reload_keeps_old_certificate_when_key_does_not_match() {
     let reason = "does not belong to the certificate";
     keeps_the_old_pair("certs/server.key", reason, |proxy| {

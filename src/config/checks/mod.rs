@@ -1,11 +1,13 @@
 //! What no value shows alone: names that repeat, references that lead nowhere, settings that
 //! contradict each other.
 
+mod addresses;
+
 use super::{
     findings::{Finding, Placed, Reading},
     reader::suggestion,
     sections::{
-        AdminDraft, ClientsDraft, Draft, LimitsDraft, ListenerDraft, RouteDraft, ServerDraft,
+        ClientsDraft, Draft, LimitsDraft, ListenerDraft, RouteDraft, ServerDraft, TimeoutsDraft,
     },
     source::Place,
 };
@@ -24,6 +26,7 @@ pub(super) fn check(draft: &Draft, reading: &Reading) {
     let routes = draft.routes.as_deref();
     check_server(&draft.server, reading);
     check_limits(&draft.limits, reading);
+    check_timeouts(&draft.timeouts, reading);
     check_presence(listeners, routes, reading);
     check_listeners(listeners.unwrap_or_default(), reading);
     check_routes(routes.unwrap_or_default(), reading);
@@ -31,7 +34,7 @@ pub(super) fn check(draft: &Draft, reading: &Reading) {
     check_trust(draft, reading);
     check_access(draft, reading);
     check_integrity(draft, reading);
-    check_admin(draft, reading);
+    addresses::check(draft, reading);
 }
 
 fn check_server(server: &ServerDraft, reading: &Reading) {
@@ -58,6 +61,20 @@ fn check_limits(limits: &LimitsDraft, reading: &Reading) {
     }
 }
 
+fn check_timeouts(timeouts: &TimeoutsDraft, reading: &Reading) {
+    if let (Some(ping), Some(idle)) = (&timeouts.ping, &timeouts.idle)
+        && ping.value >= idle.value
+    {
+        let place = ping.place.clone().or_else(|| idle.place.clone());
+        let message = format!(
+            "timeouts.ping ({:?}) is not shorter than timeouts.idle ({:?})",
+            ping.value, idle.value
+        );
+        let hint = "a silent client is disconnected before it is pinged: make `ping` shorter, or write \"0s\" for no Pings";
+        reading.report(Finding::warning(&place, message).hint(hint));
+    }
+}
+
 fn check_presence(
     listeners: Option<&[ListenerDraft]>,
     routes: Option<&[RouteDraft]>,
@@ -79,16 +96,6 @@ fn check_presence(
 }
 
 fn check_listeners(listeners: &[ListenerDraft], reading: &Reading) {
-    let addresses = listeners
-        .iter()
-        .filter_map(|listener| listener.address.as_ref());
-    // Port 0 is a different port each time.
-    let fixed = addresses.filter(|address| address.value.port() != 0);
-    for (first, second) in repetitions(fixed.map(|address| (address.value, address))) {
-        let message = format!("another listener has the address {}", second.value);
-        let finding = Finding::error(&second.place, message);
-        reading.report(finding.related(&first.place, "first here"));
-    }
     let names = listeners.iter().filter_map(|listener| {
         let name = listener.shown_name()?;
         let place = name.place.is_some().then_some(name.place);
@@ -308,17 +315,16 @@ fn check_integrity(draft: &Draft, reading: &Reading) {
         };
         let keyed = |algorithm: &Placed<Algorithm>| algorithm.value == Algorithm::HmacSha256;
         if mode.value != Mode::Off && algorithms.value.iter().any(keyed) {
-            let all = algorithms.value.iter().all(keyed);
-            reading.report_absence(without_keyring(mode, all));
+            reading.report_absence(without_keyring(mode));
         }
     }
 }
 
-fn without_keyring(mode: &Placed<Mode>, only_keyed: bool) -> Finding {
+fn without_keyring(mode: &Placed<Mode>) -> Finding {
     let hint =
         "write keyring = \"certs/keyring.toml\" in [integrity]; `tidegate keys generate` makes one";
-    let finding = if only_keyed && mode.value == Mode::Required {
-        let message = "integrity is required with hmac-sha-256 only, but there is no keyring: every client would be refused";
+    let finding = if mode.value == Mode::Required {
+        let message = "integrity is required with hmac-sha-256, but there is no keyring: no client could have a key";
         Finding::error(&mode.place, message)
     } else {
         let message =
@@ -326,33 +332,4 @@ fn without_keyring(mode: &Placed<Mode>, only_keyed: bool) -> Finding {
         Finding::warning(&mode.place, message)
     };
     finding.hint(hint)
-}
-
-fn check_admin(draft: &Draft, reading: &Reading) {
-    let Some(AdminDraft {
-        address: Some(address),
-        token_file,
-    }) = &draft.admin
-    else {
-        return;
-    };
-    if !address.value.ip().is_loopback() && token_file.is_none() {
-        let message = "the admin listener is reachable from other machines, and has no token_file";
-        let hint = "anyone there can read it, and its writing calls are refused to all but loopback: listen on 127.0.0.1, or name a token_file";
-        reading.report(Finding::warning(&address.place, message).hint(hint));
-    }
-    let mut listeners = draft
-        .listeners
-        .iter()
-        .flatten()
-        .filter_map(|listener| listener.address.as_ref());
-    let same = listeners.find(|other| other.value == address.value && other.value.port() != 0);
-    if let Some(listener) = same {
-        let message = format!(
-            "the admin listener and a [[listener]] both have the address {}",
-            address.value
-        );
-        let place = address.place.clone().or_else(|| listener.place.clone());
-        reading.report(Finding::error(&place, message));
-    }
 }
