@@ -20,20 +20,28 @@ use std::{
     time::{Duration, Instant},
 };
 use terms::terms;
-use tidegate::{
-    connection::relay::{Conversation, Output},
-    frame::{Forward, mask},
-    integrity::{
-        Algorithm, Mode, Tag,
-        agreement::Agreement,
-        client::{ClientOffer, Credential},
-        keyring::{Key, KeyMaterial, KeyState, Keyring, PrivateKey, Secret, Validity},
-        negotiate,
-        offer::Extensions,
-        seal::{Opener, Sealer},
-    },
-    observe::Direction,
-};
+use tidegate::frame::Forward;
+use tidegate::frame::mask;
+use tidegate::integrity::Algorithm;
+use tidegate::integrity::Mode;
+use tidegate::integrity::Tag;
+use tidegate::integrity::agreement::Agreement;
+use tidegate::integrity::client::ClientOffer;
+use tidegate::integrity::client::Credential;
+use tidegate::integrity::keyring::Key;
+use tidegate::integrity::keyring::KeyMaterial;
+use tidegate::integrity::keyring::KeyState;
+use tidegate::integrity::keyring::Keyring;
+use tidegate::integrity::keyring::PrivateKey;
+use tidegate::integrity::keyring::Secret;
+use tidegate::integrity::keyring::Validity;
+use tidegate::integrity::negotiate;
+use tidegate::integrity::offer::Extensions;
+use tidegate::integrity::seal::Opener;
+use tidegate::integrity::seal::Sealer;
+use tidegate::observe::Direction;
+use tidegate::socket::relay::Conversation;
+use tidegate::socket::relay::Output;
 use zeroize::Zeroizing;
 
 const KEY: [u8; 32] = [7; 32];

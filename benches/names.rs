@@ -22,10 +22,9 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use tidegate::tls::{
-    CertificateFiles,
-    credentials::{Credential, Resolver},
-};
+use tidegate::credential::CertificateFiles;
+use tidegate::credential::store::Credential;
+use tidegate::credential::store::Resolver;
 
 fn lookup(criterion: &mut Criterion) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("names");

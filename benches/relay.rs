@@ -24,10 +24,12 @@ use std::{
     time::{Duration, Instant},
 };
 use terms::terms;
-use tidegate::{
-    connection::relay::{Conversation, Output},
-    observe::{BackendNames, Direction, Metrics, RouteNames},
-};
+use tidegate::observe::BackendNames;
+use tidegate::observe::Direction;
+use tidegate::observe::Metrics;
+use tidegate::observe::RouteNames;
+use tidegate::socket::relay::Conversation;
+use tidegate::socket::relay::Output;
 
 const SIZES: [usize; 2] = [125, 16 << 10];
 

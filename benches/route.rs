@@ -10,10 +10,13 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use tidegate::policy::{
-    request::{HeadScanner, RequestHead, forwarded_fields},
-    route::{Host, HostPattern, PathPrefix, RouteTable},
-};
+use tidegate::policy::route::Host;
+use tidegate::policy::route::HostPattern;
+use tidegate::policy::route::PathPrefix;
+use tidegate::policy::route::RouteTable;
+use tidegate::request::HeadScanner;
+use tidegate::request::RequestHead;
+use tidegate::request::forwarded_fields;
 
 /// Hosts of the table; each has [`PATHS`].
 const HOSTS: usize = 1_000;

@@ -10,16 +10,13 @@ mod operations;
 
 use crate::{
     config::Diagnostic,
-    connection::{
-        Shared,
-        listen::{self, Listener},
-        worker::{self, Bound},
-    },
-    lifecycle::{
-        clients::Clients, connections::Connections, drain::Drain, permits::Gauge, workers,
-    },
+    listener::{accept, run::Bound},
     observe::{Metrics, ReloadResult, Trigger},
-    reload::{self, Reloader, build, watch::Watcher},
+    reload::{self, Reloader, build},
+    roster::{drain::Drain, quotas::Clients, sockets::Connections},
+    runtime::{permits::Gauge, workers},
+    watch::Watcher,
+    worker::{Shared, visit::Listener},
 };
 use arc_swap::ArcSwap;
 use prometheus::Registry;
@@ -173,7 +170,7 @@ impl Threads {
         };
         for (index, bound) in bound.into_iter().enumerate() {
             let (shared, stopped) = (shared.clone(), stopped.clone());
-            let run = move || worker::run(index, shared, bound, stopped);
+            let run = move || crate::listener::run::run(index, shared, bound, stopped);
             threads.handles.push(workers::start(index, run)?);
         }
         Ok(threads)
@@ -207,7 +204,7 @@ fn bind_listeners(
             what: format!("listener {}", settings.name),
             error,
         };
-        let sockets = listen::bind(settings.address, workers).map_err(refused)?;
+        let sockets = accept::bind(settings.address, workers).map_err(refused)?;
         let first = sockets.first().map(TcpListener::local_addr);
         let address = first
             .transpose()

@@ -6,13 +6,13 @@
 //! nothing else in the program invents a reason.
 //!
 //! ```
-//! use tidegate::{connection::Refusal, ending::RequestEnding};
+//! use tidegate::{ending::RequestEnding, worker::refusal::Refusal};
 //! let refusal: Refusal = RequestEnding::Overloaded.into();
 //! assert_eq!(refusal.ending.status(), Some(503));
 //! ```
 //!
 //! ```compile_fail,E0277
-//! use tidegate::{connection::Refusal, ending::SocketEnding};
+//! use tidegate::{ending::SocketEnding, worker::refusal::Refusal};
 //! let refusal: Refusal = SocketEnding::Internal.into();
 //! ```
 

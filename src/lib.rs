@@ -1,36 +1,40 @@
 //! A reverse proxy that ends TLS for WebSockets.
 //!
 //! ```text
-//!  6   main ─► cli ─► app                            composition: may know everything
-//!                      │
-//!  5     config    reload    admin                   text · freshness · the operator's listener
-//!                      │
-//!  4            connection                           the data's path, one stage a file
-//!                      │
-//!  3   backend   tls   lifecycle   observe           shared services with IO
-//!                      │
-//!  2                ending                           one vocabulary of why things end
-//!                      │
-//!  1     policy   integrity   frame                  pure: no tokio, no clock, no log, no random
+//! 15  main
+//! 14  cli                                             the command line
+//! 13  app                                             bind first, run later; control, operations
+//! 12  reload                                          assemble, publish, review, changes
+//! 11  config  listener                                text to checked settings; one TCP and TLS connection
+//! 10  exchange                                        one request: head, route, admission, answer
+//!  9  socket                                          one WebSocket: seal, dial, open, relay
+//!  8  worker                                          what connections of a worker share, what a visit carries
+//!  7  snapshot                                        what is in use, as one pointer; settings, rulebook
+//!  6  backend                                         servers, choosing one, streams to them
+//!  5  tls  roster  admin                              records, trust; sockets, quotas, drain; HTTP face of operations
+//!  4  observe                                         metrics and log
+//!  3  request  client                                 heads and their rules; a client for programs
+//!  2  policy  credential                              who may do what; certificates and keys
+//!  1  name  frame  integrity  ending  runtime  watch  operations    words, bytes, ends; what all runs on
 //! ```
 //!
-//! Arrows go down only.
+//! A room knows the rooms below it, and none beside or above it. The tests read this picture.
 //!
 //! # What always holds, and the tests that keep it
 //!
-//! - A module knows those below it, and the pure ones nothing of this crate:
-//!   `modules_know_only_themselves_and_those_below`.
-//! - [`policy`], [`integrity`] and [`frame`] cannot fail by IO; time and randomness come in as
-//!   arguments: `pure_modules_have_no_runtime_clock_log_random_or_io`.
+//! - Arrows go down only: `rooms_know_only_themselves_and_those_below`.
+//! - [`name`], [`frame`], [`integrity`], [`ending`], [`policy`] and [`request`] cannot fail by IO; time and
+//!   randomness come in as arguments: `pure_rooms_have_no_runtime_clock_log_random_or_io`.
 //! - A snapshot (credentials, trust, routes, rules, keyring, limits) is built and verified whole, then
-//!   swapped as one pointer; on any error the old one stays. A connection takes one at accept, and an
-//!   open socket goes on across the swap: `demo_proves_everything_and_does_it_again`.
+//!   swapped as one pointer; on any error the old one stays, and no route can be dropped on the way. A
+//!   connection takes one at accept, and an open socket goes on across the swap:
+//!   `demo_proves_everything_and_does_it_again`, `every_route_is_planned_with_its_own_backend`.
 //! - Nothing deserialises outside [`config`]: `nothing_deserialises_outside_of_config`.
-//! - Nothing spawns outside [`lifecycle`]: `nothing_spawns_outside_of_lifecycle`.
+//! - Nothing spawns outside [`runtime`]: `nothing_spawns_outside_of_runtime`.
 //! - No metric and no label is made outside [`observe`], and none of what a client sends:
 //!   `no_metric_and_no_label_is_made_outside_of_observe`.
-//! - Every stage of [`connection`] says its deadline, and keeps it or watches the drain:
-//!   `every_stage_says_what_it_takes_gives_and_refuses`.
+//! - Every stage of [`listener`], [`exchange`] and [`socket`] says its deadline, and keeps it or watches
+//!   the drain: `every_stage_says_what_it_takes_gives_and_refuses`.
 //! - Nothing a peer sends can panic: no `unwrap`, `expect`, indexing or `unsafe` (lints, in
 //!   `Cargo.toml`), and the fuzz targets; `any_two_pieces_give_what_the_whole_gives`,
 //!   `no_changed_octet_panics_or_lets_a_control_character_through`.
@@ -45,14 +49,24 @@ pub mod backend;
 pub mod cli;
 pub mod client;
 pub mod config;
-pub mod connection;
+pub mod credential;
 pub mod ending;
+pub mod exchange;
 pub mod frame;
 pub mod integrity;
-pub mod lifecycle;
+pub mod listener;
+pub mod name;
 pub mod observe;
+pub mod operations;
 pub mod policy;
 pub mod reload;
+pub mod request;
+pub mod roster;
+pub mod runtime;
+pub mod snapshot;
+pub mod socket;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+pub mod watch;
+pub mod worker;

@@ -30,11 +30,11 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
 };
-use tidegate::{
-    app::{App, Control},
-    connection::relay::Relay,
-    frame::{Header, Opcode},
-};
+use tidegate::app::App;
+use tidegate::app::Control;
+use tidegate::frame::Header;
+use tidegate::frame::Opcode;
+use tidegate::socket::relay::Relay;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, LocalOptions},

@@ -28,8 +28,9 @@ const CONTENT: [(&str, &[&str]); 8] = [
 ];
 
 /// Files of the package that are in no folder; cargo makes three of them.
-const TOP: [&str; 10] = [
+const TOP: [&str; 11] = [
     ".cargo_vcs_info.json",
+    "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "Cargo.lock",

@@ -2,10 +2,11 @@
 
 use crate::Result;
 use std::io;
-use tidegate::{
-    frame::{ControlFrame, Header, Opcode, mask},
-    policy::handshake::accept_for,
-};
+use tidegate::frame::ControlFrame;
+use tidegate::frame::Header;
+use tidegate::frame::Opcode;
+use tidegate::frame::mask;
+use tidegate::request::websocket::accept_for;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

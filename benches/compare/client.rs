@@ -9,10 +9,11 @@ use rustls::{
     version::TLS13,
 };
 use std::{net::SocketAddr, path::Path, sync::Arc};
-use tidegate::{
-    frame::{ControlFrame, Header, Opcode, mask},
-    policy::handshake::accept_for,
-};
+use tidegate::frame::ControlFrame;
+use tidegate::frame::Header;
+use tidegate::frame::Opcode;
+use tidegate::frame::mask;
+use tidegate::request::websocket::accept_for;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,

@@ -1,7 +1,8 @@
 //! What a conversation keeps to.
 
 use std::time::Duration;
-use tidegate::{connection::relay::Terms, frame::Rules};
+use tidegate::frame::Rules;
+use tidegate::socket::relay::Terms;
 
 const LIMIT: u64 = 16 << 20;
 

@@ -1,9 +1,9 @@
 //! A certificate becomes an identity, one log name and one value for each HTTP field, or is refused.
 
-use tidegate::policy::{
-    fields,
-    identity::{DISPLAY_LIMIT, Identity, common_validity},
-};
+use tidegate::policy::identity::DISPLAY_LIMIT;
+use tidegate::policy::identity::Identity;
+use tidegate::policy::identity::common_validity;
+use tidegate::request::client_cert;
 
 pub(crate) fn run(der: &[u8]) {
     let Ok(identity) = Identity::from_der(der) else {
@@ -17,9 +17,9 @@ pub(crate) fn run(der: &[u8]) {
     assert_eq!(not_after, Ok(Some(identity.not_after)));
 
     let forwarded =
-        fields::forwarded_client_cert(&identity, identity.uris.first().map(String::as_str));
-    assert!(forwarded.len() <= fields::FORWARDED_LIMIT);
-    for value in [forwarded, fields::client_cert(der)] {
+        client_cert::forwarded_client_cert(&identity, identity.uris.first().map(String::as_str));
+    assert!(forwarded.len() <= client_cert::FORWARDED_LIMIT);
+    for value in [forwarded, client_cert::client_cert(der)] {
         assert!(
             value
                 .bytes()

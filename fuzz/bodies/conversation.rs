@@ -4,15 +4,25 @@
 //! The input is one octet of terms, then steps: an octet that says which, and what it needs.
 
 use std::time::Duration;
-use tidegate::{
-    connection::relay::{Conversation, Output, Record, Terms},
-    ending::SocketEnding,
-    frame::{Counts, Forward, Opcode, Passage, Rules},
-    integrity::{
-        Algorithm, Mode, agreement::Agreement, keyring::Keyring, negotiate, offer::Extensions,
-    },
-    observe::Direction::{self, ToBackend, ToClient},
-};
+use tidegate::ending::SocketEnding;
+use tidegate::frame::Counts;
+use tidegate::frame::Forward;
+use tidegate::frame::Opcode;
+use tidegate::frame::Passage;
+use tidegate::frame::Rules;
+use tidegate::integrity::Algorithm;
+use tidegate::integrity::Mode;
+use tidegate::integrity::agreement::Agreement;
+use tidegate::integrity::keyring::Keyring;
+use tidegate::integrity::negotiate;
+use tidegate::integrity::offer::Extensions;
+use tidegate::observe::Direction;
+use tidegate::observe::Direction::ToBackend;
+use tidegate::observe::Direction::ToClient;
+use tidegate::socket::relay::Conversation;
+use tidegate::socket::relay::Output;
+use tidegate::socket::relay::Record;
+use tidegate::socket::relay::Terms;
 use tokio::time::Instant;
 
 const LIMIT: u64 = 300;

@@ -1,11 +1,14 @@
 //! Request heads: whatever the octets, no panic, and the promises below.
 
 use std::sync::LazyLock;
-use tidegate::policy::{
-    path::path_fault,
-    request::{HeadScanner, MAX_HEAD, RequestHead, SET_BY_PROXY, forwarded_fields},
-    route::{Host, RouteTable},
-};
+use tidegate::name::path::path_fault;
+use tidegate::policy::route::Host;
+use tidegate::policy::route::RouteTable;
+use tidegate::request::HeadScanner;
+use tidegate::request::MAX_HEAD;
+use tidegate::request::RequestHead;
+use tidegate::request::SET_BY_PROXY;
+use tidegate::request::forwarded_fields;
 
 /// Two routes, so that the readings of a path are looked up.
 static ROUTES: LazyLock<RouteTable<usize>> = LazyLock::new(|| {

@@ -3,10 +3,12 @@
 use super::{
     answer::{Answer, Refusal, bytes, document},
     caller::{check_host, check_writer},
-    operations::{Operations, PageRequest, ReloadAnswer, Selection},
     page, query,
 };
-use crate::observe::TEXT_FORMAT;
+use crate::{
+    observe::TEXT_FORMAT,
+    operations::{Operations, PageRequest, ReloadAnswer, Selection},
+};
 use http::{Method, Request, StatusCode, header};
 use serde_json::json;
 use std::net::SocketAddr;

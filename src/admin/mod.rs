@@ -7,17 +7,29 @@
 mod answer;
 mod caller;
 mod endpoint;
-mod operations;
 mod page;
 mod query;
 mod server;
 
+pub use crate::operations::BackendStatus;
+pub use crate::operations::CertificateStatus;
+pub use crate::operations::Change;
+pub use crate::operations::ChangeKind;
+pub use crate::operations::ConnectionPage;
+pub use crate::operations::ConnectionRow;
+pub use crate::operations::DrainState;
+pub use crate::operations::ListenerStatus;
+pub use crate::operations::Operations;
+pub use crate::operations::PageRequest;
+pub use crate::operations::Problem;
+pub use crate::operations::ReloadAnswer;
+pub use crate::operations::ReloadReport;
+pub use crate::operations::RouteStatus;
+pub use crate::operations::Selection;
+pub use crate::operations::ServerStatus;
+pub use crate::operations::Status;
+pub use crate::operations::Touched;
 pub use caller::check_token_file;
-pub use operations::{
-    BackendStatus, CertificateStatus, Change, ChangeKind, ConnectionPage, ConnectionRow,
-    DrainState, ListenerStatus, Operations, PageRequest, Problem, ReloadAnswer, ReloadReport,
-    RouteStatus, Selection, ServerStatus, Status, Touched,
-};
 pub use server::serve;
 
 use std::{net::SocketAddr, path::PathBuf};

@@ -3,8 +3,8 @@
 use super::{
     answer::{Answer, Refusal},
     endpoint,
-    operations::Operations,
 };
+use crate::operations::Operations;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};

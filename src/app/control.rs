@@ -3,10 +3,11 @@
 use super::operations::AppOperations;
 use crate::{
     admin,
-    connection::Shared,
-    lifecycle::drain,
     observe::Trigger,
-    reload::{self, Outcome, Reloader, watch::Watcher},
+    reload::{self, Outcome, Reloader},
+    roster::drain,
+    watch::Watcher,
+    worker::Shared,
 };
 use std::{
     future::{Future, pending},

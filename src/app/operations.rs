@@ -8,13 +8,14 @@ use crate::{
         RouteStatus, Selection, ServerStatus, Status,
     },
     config::{Diagnostic, Severity},
-    connection::{Shared, snapshot::Route},
     ending::{Ending, SocketEnding},
-    lifecycle::connections::{ConnectionId, Entry},
     reload::{
         Outcome, Touched,
         changes::{Difference, Kind},
     },
+    roster::sockets::{ConnectionId, Entry},
+    snapshot::Route,
+    worker::Shared,
 };
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,31 +1,29 @@
 //! `tidegate connect`: a WebSocket for a terminal. Lines go out as messages, messages come in as lines.
 
+use crate::{
+    client::{
+        Client, ClientBuilder, ClientError, CloseFrame, Event, WebSocketConnection,
+        WebSocketReceiver, WebSocketSender,
+    },
+    credential::file::pem_problem,
+};
+use arrivals::Arrivals;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use clap::Args;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
     fmt,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
-
-use base64::{Engine, engine::general_purpose::STANDARD};
-use clap::Args;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
-
-use crate::{
-    client::{
-        Client, ClientBuilder, ClientError, CloseFrame, Event, WebSocketConnection,
-        WebSocketReceiver, WebSocketSender,
-    },
-    tls::files::pem_problem,
-};
 
 mod arrivals;
 mod sealing;
 #[cfg(test)]
 mod tests;
 
-use arrivals::Arrivals;
 pub use sealing::SealingArguments;
 
 /// How long the server may take to answer our Close.

@@ -21,8 +21,8 @@ use crate::{
     app::{App, Control, Handle, StartError},
     backend::ServerAddress,
     integrity::Mode,
-    lifecycle::workers,
     observe::log::LogLevel,
+    runtime::workers,
 };
 use echo::{Echo, Fields};
 use ground::{Ground, GroundError};

@@ -7,21 +7,21 @@
 use super::{CONFIG, DEFAULT_CONFIG};
 use crate::{
     config::Diagnostic,
-    connection::{
-        Refusal,
-        authenticate::{Client, unix_time},
-        handshake::ending_of,
-        snapshot::{Route, Snapshot},
-        trust::{ending_of_request, judge_client},
-    },
+    credential::{MaterialError, file},
     ending::{Ending, HandshakeEnding, RequestEnding},
+    listener::handshake::ending_of,
+    name::{host::Host, origin::origin_allowed},
     observe::Metrics,
-    policy::{
-        ClientCertMode, host::Host, judgement::Standing, origin::origin_allowed,
-        request::RequestHead,
-    },
+    policy::{ClientCertMode, client::Client, judgement::Standing},
     reload::build,
-    tls::{self, MaterialError, files},
+    request::RequestHead,
+    runtime::clock::unix_time,
+    snapshot::{
+        Route, Snapshot,
+        rulebook::{ending_of_request, judge_client},
+    },
+    tls,
+    worker::refusal::Refusal,
 };
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
@@ -202,7 +202,7 @@ impl Walk<'_> {
                 Ok(Ok(Client::anonymous()))
             }
             (Some(path), _) => {
-                let chain = files::certificates(path).map_err(ExplainError::Certificate)?;
+                let chain = file::certificates(path).map_err(ExplainError::Certificate)?;
                 self.certificate(&chain)
             }
         }

@@ -4,9 +4,9 @@ use super::{LogArgs, fail, is_enough};
 use crate::{
     app::{App, Control, StartError},
     config::Diagnostic,
-    lifecycle::workers,
     observe::{LogFormat, log},
     reload::build,
+    runtime::workers,
 };
 use std::{
     future::Future,

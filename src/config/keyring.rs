@@ -17,8 +17,8 @@ use super::{
     source::Text,
 };
 use crate::{
+    credential::{MaterialError, file},
     integrity::keyring::{Key, Keyring},
-    tls::{MaterialError, files},
 };
 use std::{collections::HashMap, path::Path, str};
 use toml::de::DeTable;
@@ -28,8 +28,8 @@ use zeroize::Zeroizing;
 /// once, in the order of the file; none of them holds a secret.
 pub fn load_keyring(path: &Path) -> Result<Keyring, Vec<Diagnostic>> {
     let refused = |error: MaterialError| vec![unusable(path, error)];
-    files::owner_only(path).map_err(refused)?;
-    let octets = files::read(path).map_err(refused)?;
+    file::owner_only(path).map_err(refused)?;
+    let octets = file::read(path).map_err(refused)?;
     let name = path.display().to_string();
     match str::from_utf8(&octets) {
         Ok(text) => parse_keyring(&name, text),

@@ -36,8 +36,8 @@ use self::{
 use crate::{
     admin::AdminSettings,
     backend::BackendSettings,
-    connection::{Limits, ListenerSettings, Timeouts, route::RouteSettings},
-    lifecycle::ServerSettings,
+    runtime::settings::ServerSettings,
+    snapshot::settings::{Limits, ListenerSettings, RouteSettings, Timeouts},
     tls::TlsSettings,
 };
 use std::{

@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     integrity::{Algorithm, Mode},
-    policy::{ClientCertMode, PatternError, fields::ForwardCertificate},
+    name::problem::PatternError,
+    policy::ClientCertMode,
+    request::client_cert::ForwardCertificate,
 };
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 use toml::de::DeValue;

@@ -1,8 +1,11 @@
 //! The events that are logged for every connection and reload, so that each has one spelling of
 //! its fields. A connection's lines share `id`.
 
-use super::{Details, ExpiryKind, label::Trigger};
-use crate::ending::{By, Ending, HandshakeEnding, RequestEnding, SocketEnding};
+use super::{ExpiryKind, label::Trigger};
+use crate::{
+    ending::{By, Ending, HandshakeEnding, RequestEnding, SocketEnding},
+    request::asked::Details,
+};
 use std::{fmt::Display, net::SocketAddr, time::Duration};
 use tracing::{Level, error, info, warn};
 

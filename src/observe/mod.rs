@@ -1,6 +1,5 @@
 //! What operators see: metrics and logs. Every metric label and every log field is named here.
 
-mod asked;
 mod backend;
 pub mod event;
 mod expiry;
@@ -17,7 +16,6 @@ mod route;
 mod series;
 mod worker;
 
-pub use asked::{Asked, Details};
 pub use backend::{BackendMetrics, ServerGauges};
 pub use expiry::{Expiry, ExpiryKind};
 pub use label::{Direction, ReloadResult, Resumption, Trigger, UnitResult};

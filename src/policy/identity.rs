@@ -12,7 +12,7 @@ use x509_parser::{
     oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME,
 };
 
-pub(super) mod name;
+pub(crate) mod name;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -8,14 +8,13 @@
 //! A path that servers read in several ways is looked up in all of them, and has a route only
 //! where they agree: see [`Ambiguity`].
 
-pub use super::{
-    access::AccessRule,
-    host::{Host, HostPattern},
-    origin::Origin,
-    path::PathPrefix,
-    reading::Ambiguity,
-};
-use super::{
+pub use super::access::AccessRule;
+pub use crate::name::host::Host;
+pub use crate::name::host::HostPattern;
+pub use crate::name::origin::Origin;
+pub use crate::name::path::PathPrefix;
+pub use crate::name::reading::Ambiguity;
+use crate::name::{
     host::Pattern,
     path::ends_a_segment,
     reading::{agree, network_path},

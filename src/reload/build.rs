@@ -1,20 +1,17 @@
 //! A configuration and everything that it names → a snapshot, whole or not at all.
 
-use super::look;
 use crate::{
     admin,
     backend::{Backend, BackendSettings},
     config::{self, Diagnostic, Loaded, Problems, Refused, Settings, Source},
-    connection::{
-        authenticate::unix_time,
-        route::RouteSettings,
-        snapshot::{Parts, Route, Snapshot},
-        trust::Rulebook,
-    },
+    credential::MaterialError,
     integrity::keyring::Keyring,
     observe::{BackendNames, Expiry, ExpiryKind, Metrics, Naming, RouteNames},
     policy::route::{Duplicate, RouteTable},
-    tls::{MaterialError, TlsSettings, trust::Trust},
+    runtime::clock::unix_time,
+    snapshot::{Parts, Route, Snapshot, rulebook::Rulebook, settings::RouteSettings},
+    tls::{TlsSettings, trust::Trust},
+    watch::look,
 };
 use std::{
     collections::{BTreeMap, HashMap},

@@ -2,9 +2,7 @@
 //! on them.
 
 use super::review::Withdrawn;
-use crate::{
-    ending::SocketEnding, integrity::keyring::Keyring, lifecycle::connections::Connections,
-};
+use crate::{ending::SocketEnding, integrity::keyring::Keyring, roster::sockets::Connections};
 
 /// Open sockets whose tags depend on a key of `old` that `new` has revoked, or has no more.
 pub(super) fn withdrawn(connections: &Connections, old: &Keyring, new: &Keyring) -> Vec<Withdrawn> {

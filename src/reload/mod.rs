@@ -9,17 +9,15 @@
 pub mod build;
 pub mod changes;
 mod keys;
-mod look;
-mod notice;
 mod review;
-mod settle;
-pub mod watch;
 mod widened;
 
 use crate::{
     config::{Diagnostic, Settings, Severity},
-    connection::{Shared, authenticate::unix_time, snapshot::Snapshot, trust::Rulebook},
     observe::{ReloadResult, Trigger, event},
+    runtime::clock::unix_time,
+    snapshot::{Snapshot, rulebook::Rulebook},
+    worker::Shared,
 };
 use build::{Candidate, Digests};
 use changes::Difference;

@@ -5,14 +5,12 @@
 //! CRLs are as before.
 
 use crate::{
-    connection::{
-        authenticate::unix_time,
-        trust::{Rulebook, ending_of_socket},
-    },
     ending::SocketEnding,
-    lifecycle::connections::{ConnectionId, Connections, Entry},
     observe::event,
     policy::judgement::Standing,
+    roster::sockets::{ConnectionId, Connections, Entry},
+    runtime::clock::unix_time,
+    snapshot::rulebook::{Rulebook, ending_of_socket},
 };
 use rustls::pki_types::CertificateDer;
 use std::{
@@ -195,7 +193,8 @@ fn timed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::connections::{Description, Listed};
+    use crate::roster::sockets::Description;
+    use crate::roster::sockets::Listed;
 
     fn listed(connections: &Arc<Connections>, id: u64) -> Listed {
         connections.list(0, ConnectionId(id), Description::sample())

@@ -6,8 +6,8 @@
 
 use crate::{
     config::{Diagnostic, Settings},
-    connection::route::RouteSettings,
     policy::ClientCertMode,
+    snapshot::settings::RouteSettings,
     tls::{ClientTrust, CrlPolicy},
 };
 use std::fmt::Display;

@@ -1,15 +1,9 @@
 //! TLS towards the clients: credentials, trust, and the stream that carries records.
 
-use crate::policy::ClientCertMode;
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use crate::{credential::CertificateFiles, policy::ClientCertMode};
+use std::{path::PathBuf, time::Duration};
 
-pub mod credentials;
 mod exporter;
-pub mod files;
 mod revocation;
 pub mod session;
 pub mod stream;
@@ -33,15 +27,6 @@ pub struct TlsSettings {
     pub allow_readable_keys: bool,
     /// File with the keys of session tickets, to share with other proxies; `None`: own keys.
     pub ticket_keys: Option<PathBuf>,
-}
-
-/// One certificate chain and its key.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CertificateFiles {
-    /// PEM file with the chain, leaf first.
-    pub chain: PathBuf,
-    /// PEM file with the private key.
-    pub key: PathBuf,
 }
 
 /// The lowest TLS version accepted.
@@ -78,39 +63,3 @@ pub enum CrlPolicy {
     /// The certificate is accepted.
     Allow,
 }
-
-/// A file that cannot be used: which, what was found in it, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MaterialError {
-    /// The file, as the configuration names it.
-    pub path: PathBuf,
-    /// What was found.
-    pub message: String,
-    /// What was expected, or what to do next.
-    pub hint: String,
-}
-
-impl MaterialError {
-    /// An error about `path`.
-    pub fn new(path: &Path, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            message: message.into(),
-            hint: hint.into(),
-        }
-    }
-}
-
-impl fmt::Display for MaterialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: {}; {}",
-            self.path.display(),
-            self.message,
-            self.hint
-        )
-    }
-}
-
-impl std::error::Error for MaterialError {}

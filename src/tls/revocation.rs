@@ -7,8 +7,9 @@
 //! none is of a CA, where `crl_missing` refuses what no list covers: every client would be shut
 //! out by a file that was mixed up.
 
-use super::{ClientTrust, CrlPolicy, MaterialError, files};
+use super::{ClientTrust, CrlPolicy};
 use crate::{
+    credential::{MaterialError, file},
     observe::{Expiry, ExpiryKind},
     policy::identity::Identity,
 };
@@ -137,7 +138,7 @@ pub fn listings(
 ) -> Result<Vec<Listing>, MaterialError> {
     let mut found = Vec::new();
     for path in files {
-        for der in files::revocation_lists(path, FILE_MAX)? {
+        for der in file::revocation_lists(path, FILE_MAX)? {
             let parsed = CertificateRevocationList::from_der(&der);
             let (_, list) = parsed.map_err(|_| not_whole(path))?;
             let listed = chain.iter().filter(|der| is_listed(der, &list));
@@ -199,7 +200,7 @@ fn load_file(
     findings: &mut Findings,
 ) -> Result<Vec<RevocationList>, MaterialError> {
     let mut found = Vec::new();
-    for der in files::revocation_lists(path, FILE_MAX)? {
+    for der in file::revocation_lists(path, FILE_MAX)? {
         let Ok((&[], list)) = CertificateRevocationList::from_der(&der) else {
             return Err(not_whole(path));
         };

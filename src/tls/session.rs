@@ -7,7 +7,7 @@
 mod alert;
 
 use super::exporter::ExporterSecret;
-use crate::lifecycle::buffers::READ_SIZE;
+use crate::runtime::buffers::READ_SIZE;
 use rustls::{
     InvalidMessage, ProtocolVersion, ServerConfig, SupportedCipherSuite,
     pki_types::CertificateDer,

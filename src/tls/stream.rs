@@ -2,7 +2,7 @@
 //! request, answer. The relay takes it apart and drives both directions itself.
 
 use super::session::{Received, Session};
-use crate::lifecycle::{buffers::Buffers, permits::Turnstile};
+use crate::runtime::{buffers::Buffers, permits::Turnstile};
 use rustls::ServerConfig;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{

@@ -13,7 +13,7 @@
 //! issued under, so no nonce repeats however many proxies seal, and a ticket dies with its trust
 //! even though the keys stay.
 
-use super::{MaterialError, files};
+use crate::credential::{MaterialError, file};
 use ::aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     rand,
@@ -107,13 +107,13 @@ impl TicketKeys {
         allow_readable: bool,
         warnings: &mut Vec<MaterialError>,
     ) -> Result<Self, MaterialError> {
-        if let Err(problem) = files::owner_only(path) {
+        if let Err(problem) = file::owner_only(path) {
             if !allow_readable {
                 return Err(problem);
             }
             warnings.push(problem);
         }
-        let octets = files::read(path)?;
+        let octets = file::read(path)?;
         Self::parse(&octets).map_err(|message| MaterialError::new(path, message, HINT))
     }
 

@@ -6,14 +6,16 @@
 //! judged anew with [`Trust::standing`].
 
 use super::{
-    ClientTrust, CrlPolicy, MaterialError, MinVersion, TlsSettings,
-    credentials::{Credential, Resolver},
-    files,
+    ClientTrust, CrlPolicy, MinVersion, TlsSettings,
     revocation::{self, Findings, Issuers, RevocationList},
     tickets::{Binding, OwnKeys, TicketKeys, Tickets},
     verifier::Verifier,
 };
 use crate::{
+    credential::{
+        MaterialError, file,
+        store::{Credential, Resolver},
+    },
     observe::{Expiry, ExpiryKind},
     policy::{ClientCertMode, judgement::Standing},
 };
@@ -368,7 +370,7 @@ fn load_ca(
     warnings: &mut Vec<MaterialError>,
 ) -> Result<i64, MaterialError> {
     let mut earliest = i64::MAX;
-    for (index, der) in files::certificates(path)?.into_iter().enumerate() {
+    for (index, der) in file::certificates(path)?.into_iter().enumerate() {
         let unusable = |reason: String| {
             MaterialError::new(
                 path,

@@ -1,4 +1,4 @@
-//! Tests of the running proxy, by stage of `src/connection`. They need only cargo.
+//! Tests of the running proxy, by stage of a connection. They need only cargo.
 //!
 //! How to write one is in [`support`].
 

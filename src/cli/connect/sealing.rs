@@ -1,17 +1,15 @@
 //! The arguments of `tidegate connect` about frame integrity.
 
-use std::{
-    path::{Path, PathBuf},
-    str,
-};
-
-use clap::Args;
-
 use super::ConnectError;
 use crate::{
     client::{ClientBuilder, Credential, IntegrityOffer, Kid, Secret},
+    credential::{MaterialError, file},
     integrity::{Algorithm, ValueError, agreement::Agreement, base64url},
-    tls::{MaterialError, files},
+};
+use clap::Args;
+use std::{
+    path::{Path, PathBuf},
+    str,
 };
 
 /// Whether frames are sealed, and with which key.
@@ -93,8 +91,8 @@ fn secret(file: &Path) -> Result<Secret, ConnectError> {
     const ONE_WORD: &str =
         "put into it the one word after `secret`, as `tidegate keys generate --show` prints it";
     let refused = |problem: &str| refused(&format!("{}: {problem}", file.display()));
-    files::owner_only(file)?;
-    let content = files::read(file)?;
+    file::owner_only(file)?;
+    let content = file::read(file)?;
     let text = str::from_utf8(&content)
         .map_err(|_| refused(&format!("the file is not text; {ONE_WORD}")))?
         .trim();

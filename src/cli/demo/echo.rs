@@ -1,6 +1,6 @@
 //! The demo's backend: a WebSocket server that echoes, and tells what it was sent.
 
-use crate::{backend::ServerAddress, policy::handshake::accept_for};
+use crate::{backend::ServerAddress, request::websocket::accept_for};
 use bytes::Bytes;
 use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocket, WebSocketError};
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};

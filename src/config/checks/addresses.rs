@@ -4,7 +4,7 @@ use crate::{
     backend::ServerAddress,
     config::{
         findings::{Finding, Placed, Reading},
-        sections::{AdminDraft, Draft},
+        sections::{AdminDraft, BackendDraft, Draft},
     },
 };
 use std::net::{IpAddr, SocketAddr};
@@ -97,7 +97,7 @@ fn check_admin_reach(draft: &Draft, reading: &Reading) {
 
 /// A server that is the proxy's own listener gets what it has just sent.
 fn check_loops(draft: &Draft, own: &[Own<'_>], reading: &Reading) {
-    let servers = draft.backends.iter().flat_map(|backend| backend.servers());
+    let servers = draft.backends.iter().flat_map(BackendDraft::servers);
     for server in servers {
         let ServerAddress::Ip(address) = &server.value else {
             continue;

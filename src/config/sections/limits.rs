@@ -6,8 +6,8 @@ use crate::{
         reader::Table,
         units, values,
     },
-    connection::{Limits, Timeouts},
-    lifecycle::clients::ClientLimits,
+    roster::quotas::ClientLimits,
+    snapshot::settings::{Limits, Timeouts},
 };
 use std::time::Duration;
 use toml::de::DeValue;

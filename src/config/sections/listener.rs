@@ -7,8 +7,8 @@ use crate::{
         source::Place,
         values::{self, word},
     },
-    connection::ListenerSettings,
     policy::ClientCertMode,
+    snapshot::settings::ListenerSettings,
 };
 use std::net::SocketAddr;
 use toml::de::DeValue;

@@ -7,13 +7,13 @@ use crate::{
         source::Place,
         values,
     },
-    connection::route::RouteSettings,
     integrity::{Algorithm, Mode},
     policy::{
         ClientCertMode,
-        fields::ForwardCertificate,
         route::{AccessRule, HostPattern, Origin, PathPrefix},
     },
+    request::client_cert::ForwardCertificate,
+    snapshot::settings::RouteSettings,
 };
 use toml::de::DeValue;
 

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{findings::Placed, reader::Table, units, values},
-    lifecycle::ServerSettings,
+    runtime::settings::ServerSettings,
 };
 use std::{num::NonZero, sync::LazyLock, thread, time::Duration};
 

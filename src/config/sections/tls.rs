@@ -8,8 +8,9 @@ use crate::{
         units,
         values::{self, word},
     },
+    credential::CertificateFiles,
     policy::ClientCertMode,
-    tls::{CertificateFiles, ClientTrust, CrlPolicy, MinVersion, TlsSettings},
+    tls::{ClientTrust, CrlPolicy, MinVersion, TlsSettings},
 };
 use std::{path::PathBuf, time::Duration};
 use toml::de::DeValue;

@@ -3,10 +3,12 @@
 use super::*;
 use crate::{
     backend::{Balance, HashOn, ServerAddress},
+    credential::CertificateFiles,
     integrity::{Algorithm, Mode},
-    lifecycle::clients::ClientLimits,
-    policy::{ClientCertMode, fields::ForwardCertificate},
-    tls::{CertificateFiles, ClientTrust, CrlPolicy, MinVersion},
+    policy::ClientCertMode,
+    request::client_cert::ForwardCertificate,
+    roster::quotas::ClientLimits,
+    tls::{ClientTrust, CrlPolicy, MinVersion},
 };
 use std::{thread, time::Duration};
 

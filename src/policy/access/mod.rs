@@ -17,16 +17,15 @@
 //! another character that has no place in it, matches no rule. URIs with `.` or `..` segments, a
 //! query or a fragment are below no wildcard.
 
-use super::{
-    PatternError,
+use crate::name::{
     host::{Host, HostPattern},
+    problem::PatternError,
 };
 use std::fmt;
+use uri::UriRule;
 
 mod parse;
 mod uri;
-
-use uri::UriRule;
 
 /// One entry of an `allow` or `deny` list.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! `uri:` rules.
 
-use super::super::{PatternError, path::path_is_plain};
+use crate::name::{path::path_is_plain, problem::PatternError};
 use std::fmt;
 
 /// A URI to equal, or one to be below.

@@ -117,7 +117,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Writes a character as the hexadecimal pairs of its UTF-8 octets (RFC 4514 section 2.4).
-pub(in crate::policy) fn push_pairs(escaped: &mut String, character: char) {
+pub(crate) fn push_pairs(escaped: &mut String, character: char) {
     let mut buffer = [0; 4];
     for octet in character.encode_utf8(&mut buffer).bytes() {
         escaped.push('\\');

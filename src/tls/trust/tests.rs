@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     cli::certs::{DevelopmentCa, KeyAlgorithm},
-    tls::CertificateFiles,
+    credential::CertificateFiles,
 };
 use std::{fs, path::PathBuf};
 

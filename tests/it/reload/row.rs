@@ -8,7 +8,7 @@ use std::{
     fs,
     sync::{Arc, Weak},
 };
-use tidegate::connection::snapshot::Snapshot;
+use tidegate::snapshot::Snapshot;
 
 /// As many as somebody once had in ten minutes.
 const RELOADS: usize = 136;

@@ -13,13 +13,15 @@ use std::{
     },
     thread::{self, JoinHandle},
 };
-use tidegate::{
-    app::{App, Control, Handle, StartError},
-    cli::run::block_on,
-    client::{Client, ClientBuilder},
-    connection::Shared,
-    reload::Outcome,
-};
+use tidegate::app::App;
+use tidegate::app::Control;
+use tidegate::app::Handle;
+use tidegate::app::StartError;
+use tidegate::cli::run::block_on;
+use tidegate::client::Client;
+use tidegate::client::ClientBuilder;
+use tidegate::reload::Outcome;
+use tidegate::worker::Shared;
 
 /// A running proxy. Dropping it ends it soon; [`Proxy::stop`] waits for the end.
 pub(crate) struct Proxy {

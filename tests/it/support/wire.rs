@@ -2,10 +2,9 @@
 
 use super::{frame::Frame, request::switching, within};
 use std::{fmt, io};
-use tidegate::{
-    frame::{Header, mask},
-    policy::handshake,
-};
+use tidegate::frame::Header;
+use tidegate::frame::mask;
+use tidegate::request::websocket;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// What a [`Wire`] runs over.
@@ -233,7 +232,7 @@ impl Head {
 
     /// What `Sec-WebSocket-Accept` has to say to this request.
     pub(crate) fn accept(&self) -> String {
-        handshake::accept_for(self.field("Sec-WebSocket-Key").unwrap_or_default())
+        websocket::accept_for(self.field("Sec-WebSocket-Key").unwrap_or_default())
     }
 }
 

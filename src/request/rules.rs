@@ -1,0 +1,205 @@
+//! What a head must say to be an opening handshake (RFC 6455 section 4.2.1) and nothing else.
+
+use super::{
+    Field,
+    error::{RequestError, malformed, shown},
+    scan::MAX_FIELDS,
+    websocket::key_is_valid,
+};
+
+/// Fields that every upgrade needs or that decide who the client is. A client that names one in
+/// `Connection` asks for its removal on the way (RFC 9110 section 7.6.1), so that proxy and
+/// backend would judge two different requests.
+const NEVER_HOP_BY_HOP: &[&str] = &[
+    "authorization",
+    "content-length",
+    "cookie",
+    "host",
+    "origin",
+    "transfer-encoding",
+];
+
+/// The values of all fields of a name, in order.
+pub(crate) fn values<'f, 'a>(
+    fields: &'f [Field<'a>],
+    name: &'f str,
+) -> impl Iterator<Item = &'a [u8]> + use<'f, 'a> {
+    let named = move |field: &&Field<'_>| field.name.eq_ignore_ascii_case(name);
+    fields.iter().filter(named).map(|field| field.value)
+}
+
+/// The members of a comma-separated list that may be spread over several fields
+/// (RFC 9110 section 5.6.1); empty ones are left out.
+pub(crate) fn members<'f, 'a>(
+    fields: &'f [Field<'a>],
+    name: &'f str,
+) -> impl Iterator<Item = &'a [u8]> + use<'f, 'a> {
+    let split = |value: &'a [u8]| value.split(|octet| *octet == b',').map(<[u8]>::trim_ascii);
+    let members = values(fields, name).flat_map(split);
+    members.filter(|member| !member.is_empty())
+}
+
+/// The value of a field that must be there exactly once.
+fn only<'a>(fields: &[Field<'a>], name: &str, rfc: &str) -> Result<&'a [u8], RequestError> {
+    let mut found = values(fields, name);
+    match (found.next(), found.next()) {
+        (Some(value), None) => Ok(value),
+        (None, _) => malformed(format!("the request has no {name} ({rfc})")),
+        (Some(_), Some(_)) => malformed(format!("the request has more than one {name} ({rfc})")),
+    }
+}
+
+/// The one `Host` (RFC 9112 section 3.2).
+pub(crate) fn host<'a>(fields: &[Field<'a>]) -> Result<&'a str, RequestError> {
+    let value = only(fields, "Host", "RFC 9112 section 3.2")?;
+    std::str::from_utf8(value)
+        .or_else(|_| malformed("the Host is not ASCII (RFC 9112 section 3.2)"))
+}
+
+/// An upgrade has no content: whatever follows the head is the first frame, and a reader that
+/// takes it for a body reads another conversation (RFC 9112 section 6.3).
+pub(crate) fn check_no_content(fields: &[Field<'_>]) -> Result<(), RequestError> {
+    let mut lengths = values(fields, "Content-Length");
+    let (first, second) = (lengths.next(), lengths.next());
+    if values(fields, "Transfer-Encoding").next().is_some() {
+        return malformed(match first {
+            Some(_) => {
+                "the request has both Content-Length and Transfer-Encoding (RFC 9112 section 6.1)"
+            }
+            None => {
+                "the request has Transfer-Encoding, and an upgrade has no content (RFC 9112 section 6.3)"
+            }
+        });
+    }
+    match (first, second) {
+        (None, _) => Ok(()),
+        (Some(length), None) => check_zero(length),
+        (Some(_), Some(_)) => {
+            malformed("the request has more than one Content-Length (RFC 9112 section 6.3)")
+        }
+    }
+}
+
+fn check_zero(length: &[u8]) -> Result<(), RequestError> {
+    let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(length).ok().filter(|_| digits);
+    match number.and_then(|number| number.parse::<u64>().ok()) {
+        Some(0) => Ok(()),
+        Some(_) => malformed(
+            "the request announces content, and an upgrade has none (RFC 9112 section 6.3)",
+        ),
+        None => malformed(format!(
+            "the Content-Length {} is not a number of octets (RFC 9110 section 8.6)",
+            shown(length)
+        )),
+    }
+}
+
+/// What `Connection` names, except `upgrade` (RFC 9110 section 7.6.1).
+#[derive(Debug)]
+pub(crate) struct Connection<'a> {
+    pub(crate) upgrade: bool,
+    pub(crate) named: Vec<&'a [u8]>,
+}
+
+pub(crate) fn connection<'a>(fields: &[Field<'a>]) -> Result<Connection<'a>, RequestError> {
+    let mut connection = Connection {
+        upgrade: false,
+        named: Vec::new(),
+    };
+    for option in members(fields, "Connection") {
+        if option.eq_ignore_ascii_case(b"upgrade") {
+            connection.upgrade = true;
+        } else if is_protected(option) {
+            return malformed(format!(
+                "Connection names {}, which is not for one hop alone (RFC 9110 section 7.6.1)",
+                shown(option)
+            ));
+        } else if connection.named.len() == MAX_FIELDS {
+            return malformed("Connection names more fields than a request may have");
+        } else {
+            connection.named.push(option);
+        }
+    }
+    Ok(connection)
+}
+
+fn is_protected(option: &[u8]) -> bool {
+    const WEBSOCKET: &[u8] = b"sec-websocket-";
+    let start = option.get(..WEBSOCKET.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(WEBSOCKET))
+        || NEVER_HOP_BY_HOP
+            .iter()
+            .any(|name| option.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether the request asks for a WebSocket (RFC 6455 section 4.2.1).
+///
+/// A list may offer other protocols beside it, and the server chooses (RFC 9110 section 7.8): the
+/// backend is asked for a WebSocket alone.
+pub(crate) fn check_upgrade(
+    method: &str,
+    fields: &[Field<'_>],
+    connection: &Connection<'_>,
+) -> Result<(), RequestError> {
+    let not_websocket = |detail: String| Err(RequestError::NotWebSocket(detail.into()));
+    let is_websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
+    let mut protocols = members(fields, "Upgrade").peekable();
+    let Some(first) = protocols.peek().copied() else {
+        return not_websocket(format!(
+            "the {} request has no Upgrade, and only WebSockets are served here (RFC 6455 section 4.2.1)",
+            shown(method.as_bytes())
+        ));
+    };
+    if !protocols.any(is_websocket) {
+        return not_websocket(format!(
+            "Upgrade offers {}, and not \"websocket\" (RFC 6455 section 4.2.1)",
+            shown(first)
+        ));
+    }
+    if !connection.upgrade {
+        return not_websocket(
+            "Connection does not name \"upgrade\" (RFC 6455 section 4.2.1)".to_owned(),
+        );
+    }
+    if method != "GET" {
+        return malformed(format!(
+            "the method is {}, and a WebSocket is asked for with GET (RFC 6455 section 4.1)",
+            shown(method.as_bytes())
+        ));
+    }
+    Ok(())
+}
+
+/// RFC 6455 sections 4.2.1 and 4.4.
+pub(crate) fn check_version(fields: &[Field<'_>]) -> Result<(), RequestError> {
+    let mut versions = values(fields, "Sec-WebSocket-Version");
+    let detail = match (versions.next(), versions.next()) {
+        (Some(b"13"), None) => return Ok(()),
+        (Some(version), None) => format!(
+            "the Sec-WebSocket-Version is {}, and 13 is served (RFC 6455 section 4.4)",
+            shown(version)
+        ),
+        (None, _) => {
+            "the request has no Sec-WebSocket-Version, and 13 is served (RFC 6455 section 4.1)"
+                .to_owned()
+        }
+        (Some(_), Some(_)) => {
+            "the request has more than one Sec-WebSocket-Version (RFC 6455 section 11.3.5)"
+                .to_owned()
+        }
+    };
+    Err(RequestError::Version(detail.into()))
+}
+
+/// The one `Sec-WebSocket-Key`, which is no secret but a nonce (RFC 6455 section 4.1).
+pub(crate) fn key<'a>(fields: &[Field<'a>]) -> Result<&'a str, RequestError> {
+    let key = only(fields, "Sec-WebSocket-Key", "RFC 6455 section 11.3.1")?;
+    match std::str::from_utf8(key) {
+        Ok(text) if key_is_valid(key) => Ok(text),
+        _ => malformed(format!(
+            "the Sec-WebSocket-Key {} is not the base64 of 16 octets (RFC 6455 section 4.1)",
+            shown(key)
+        )),
+    }
+}
