@@ -10,6 +10,9 @@ pub trait Operations: Send + Sync + 'static {
     /// Whether new connections are welcome: there is a snapshot, and no drain.
     fn ready(&self) -> bool;
 
+    /// The names of backends that have no server up.
+    fn backends_down(&self) -> Vec<String>;
+
     /// What runs, since when, and with what.
     fn status(&self) -> Status;
 
@@ -65,6 +68,8 @@ pub struct Status {
     pub generation: u64,
     /// When that was put to use.
     pub configured_at: i64,
+    /// The last attempt to load the configuration.
+    pub last_reload: ReloadStatus,
     /// Listeners.
     pub listeners: Vec<ListenerStatus>,
     /// Routes.
@@ -86,6 +91,14 @@ impl Status {
             state: DrainState::Running,
             generation: 4,
             configured_at: 1_700_000_000,
+            last_reload: ReloadStatus {
+                at: 1_700_000_000,
+                trigger: "start",
+                result: "ok",
+                problems: Vec::new(),
+                warnings: Vec::new(),
+                omitted: 0,
+            },
             listeners: Vec::new(),
             routes: Vec::new(),
             backends: Vec::new(),
@@ -102,6 +115,23 @@ pub enum DrainState {
     Running,
     /// It ends.
     Draining,
+}
+
+/// An attempt to load the configuration that was not a preview.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReloadStatus {
+    /// When it ended.
+    pub at: i64,
+    /// What asked for it: `start`, `file`, `signal` or `admin`.
+    pub trigger: &'static str,
+    /// `ok`, `unchanged`, or `failed`: then what was in use before still is.
+    pub result: &'static str,
+    /// Why it failed.
+    pub problems: Vec<Problem>,
+    /// What is allowed in it, and probably not meant.
+    pub warnings: Vec<Problem>,
+    /// Problems and warnings beyond these.
+    pub omitted: usize,
 }
 
 /// A listener.
@@ -144,10 +174,32 @@ pub struct BackendStatus {
 pub struct ServerStatus {
     /// Its address as it stands in the configuration.
     pub address: String,
-    /// Whether it is thought to be up.
+    /// Whether it is chosen for new sockets: it is not known to be down.
     pub up: bool,
+    /// What is known of it.
+    pub state: ServerState,
+    /// Since when it is up, or down.
+    pub since: Option<i64>,
+    /// When the last attempt to connect was.
+    pub checked: Option<i64>,
+    /// What that was for: `connection` (of a client), or `probe`.
+    pub known_by: Option<&'static str>,
+    /// Why that failed.
+    pub error: Option<String>,
     /// Open connections to it.
     pub open: u64,
+}
+
+/// What is known of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// Nothing: nobody has connected yet.
+    NeverTried,
+    /// The last attempt to connect succeeded.
+    Up,
+    /// It failed.
+    Down,
 }
 
 /// Something that expires.

@@ -9,6 +9,7 @@ use crate::{
     observe::TEXT_FORMAT,
     operations::{Operations, PageRequest, ReloadAnswer, Selection},
 };
+use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ const ID: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Endpoint {
     Page,
+    Icon,
     Metrics,
     Live,
     Ready,
@@ -72,9 +74,11 @@ fn read(
     }
     Ok(match endpoint {
         Endpoint::Page => page::answer(),
+        // Browsers ask for it by themselves; there is none, which is not an error.
+        Endpoint::Icon => bytes(StatusCode::NO_CONTENT, "image/x-icon", ""),
         Endpoint::Metrics => bytes(StatusCode::OK, TEXT_FORMAT, operations.metrics()),
         Endpoint::Live => plain("alive\n"),
-        Endpoint::Ready if operations.ready() => plain("ready\n"),
+        Endpoint::Ready if operations.ready() => plain(ready(&operations.backends_down())),
         Endpoint::Ready => return Err(not_ready()),
         _ => document(StatusCode::OK, &operations.status()),
     })
@@ -153,6 +157,7 @@ impl Endpoint {
     fn of(path: &str) -> Result<Self, Refusal> {
         let known = match path {
             "/" => Self::Page,
+            "/favicon.ico" => Self::Icon,
             "/metrics" => Self::Metrics,
             "/livez" => Self::Live,
             "/readyz" => Self::Ready,
@@ -179,7 +184,9 @@ impl Endpoint {
             Self::Connections => "GET, HEAD, DELETE",
             Self::Connection(_) => "DELETE",
             Self::Reload | Self::Drain => "POST",
-            Self::Page | Self::Metrics | Self::Live | Self::Ready | Self::Status => "GET, HEAD",
+            Self::Page | Self::Icon | Self::Metrics | Self::Live | Self::Ready | Self::Status => {
+                "GET, HEAD"
+            }
         }
     }
 
@@ -209,7 +216,14 @@ fn is_id(text: &str) -> bool {
     (1..=ID).contains(&text.len()) && text.bytes().all(is_ours)
 }
 
-fn plain(text: &'static str) -> Answer {
+/// A proxy without servers is ready all the same: another one would not reach them either.
+fn ready(down: &[String]) -> String {
+    let down = down.iter();
+    let lines = down.map(|name| format!("backend {name} has no server up\n"));
+    format!("ready\n{}", lines.collect::<String>())
+}
+
+fn plain(text: impl Into<Bytes>) -> Answer {
     bytes(StatusCode::OK, "text/plain; charset=utf-8", text)
 }
 

@@ -49,6 +49,13 @@ fn source(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Of two rules of one weight the later one counts, so the colour of danger must stand first.
+    #[test]
+    fn a_button_that_is_disabled_looks_so_though_it_is_dangerous() {
+        let rule = |selector| STYLE.find(selector).unwrap();
+        assert!(rule("button.danger {") < rule("button.danger:disabled {"));
+    }
+
     #[test]
     fn the_page_loads_nothing_and_allows_only_its_own_style_and_script() {
         let page = PAGE.as_str();

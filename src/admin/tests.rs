@@ -24,6 +24,7 @@ use tokio::{
 #[derive(Default)]
 struct Fake {
     not_ready: AtomicBool,
+    down: Mutex<Vec<String>>,
     token_file: Mutex<Option<PathBuf>>,
     calls: Mutex<Vec<String>>,
     /// Whoever has it holds up reloads.
@@ -43,6 +44,10 @@ impl Fake {
 impl Operations for Fake {
     fn ready(&self) -> bool {
         !self.not_ready.load(Ordering::Relaxed)
+    }
+
+    fn backends_down(&self) -> Vec<String> {
+        self.down.lock().unwrap().clone()
     }
 
     fn status(&self) -> Status {
@@ -188,11 +193,30 @@ async fn every_reading_endpoint_answers_get_and_head() {
 }
 
 #[tokio::test]
+async fn the_icon_that_browsers_ask_for_is_no_error() {
+    let running = Running::start().await;
+    let answer = running.call("GET /favicon.ico").await;
+    assert!(is(&answer, 204) && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn readyz_is_503_while_the_proxy_is_not_ready_and_livez_stays_200() {
     let running = Running::start().await;
     running.fake.not_ready.store(true, Ordering::Relaxed);
     assert!(is_problem(&running.call("GET /readyz").await, 503));
     assert!(is(&running.call("GET /livez").await, 200));
+}
+
+#[tokio::test]
+async fn readyz_stays_200_and_names_the_backends_that_have_no_server_up() {
+    let running = Running::start().await;
+    let body = |answer: String| answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert_eq!(body(running.call("GET /readyz").await), "ready\n");
+    *running.fake.down.lock().unwrap() = vec!["chat".to_owned(), "news".to_owned()];
+    let answer = running.call("GET /readyz").await;
+    assert!(is(&answer, 200));
+    let expected = "ready\nbackend chat has no server up\nbackend news has no server up\n";
+    assert_eq!(body(answer), expected);
 }
 
 #[tokio::test]

@@ -5,18 +5,20 @@ use crate::{
     admin::{
         self, BackendStatus, CertificateStatus, Change, ChangeKind, ConnectionPage, ConnectionRow,
         DrainState, ListenerStatus, Operations, PageRequest, Problem, ReloadAnswer, ReloadReport,
-        RouteStatus, Selection, ServerStatus, Status,
+        ReloadStatus, RouteStatus, Selection, ServerState, ServerStatus, Status,
     },
     config::{Diagnostic, Severity},
     ending::{Ending, SocketEnding},
     reload::{
         Outcome, Touched,
         changes::{Difference, Kind},
+        last::Attempt,
     },
     roster::sockets::{ConnectionId, Entry},
     snapshot::Route,
     worker::Shared,
 };
+use arc_swap::ArcSwap;
 use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
@@ -32,6 +34,7 @@ pub(super) struct AppOperations {
     shared: Arc<Shared>,
     handle: Handle,
     listeners: Vec<(String, SocketAddr)>,
+    last_reload: Arc<ArcSwap<Attempt>>,
     started: Instant,
 }
 
@@ -41,6 +44,7 @@ impl AppOperations {
             shared: running.shared.clone(),
             handle,
             listeners: running.listeners.clone(),
+            last_reload: running.reloader.last_attempt(),
             started: Instant::now(),
         }
     }
@@ -49,6 +53,14 @@ impl AppOperations {
 impl Operations for AppOperations {
     fn ready(&self) -> bool {
         !self.shared.drain.has_begun()
+    }
+
+    fn backends_down(&self) -> Vec<String> {
+        let snapshot = self.shared.snapshot.load();
+        let backends = snapshot.backends.iter();
+        let down =
+            backends.filter(|backend| backend.servers().iter().all(|server| !server.is_up()));
+        down.map(|backend| backend.name.to_string()).collect()
     }
 
     fn status(&self) -> Status {
@@ -70,6 +82,7 @@ impl Operations for AppOperations {
             },
             generation: snapshot.generation,
             configured_at: unix_seconds(snapshot.since),
+            last_reload: reload_status(&self.last_reload.load()),
             listeners: self.listener_statuses(),
             routes: route_statuses(snapshot.routes.iter(), &entries),
             backends: snapshot
@@ -197,15 +210,43 @@ fn route_statuses<'r>(
     routes.map(status).collect()
 }
 
+fn reload_status(attempt: &Attempt) -> ReloadStatus {
+    let problems = |all: &[Diagnostic]| all.iter().cloned().map(problem).collect();
+    ReloadStatus {
+        at: unix_seconds(attempt.at),
+        trigger: attempt.trigger.label(),
+        result: attempt.result.label(),
+        problems: problems(&attempt.problems),
+        warnings: problems(&attempt.warnings),
+        omitted: attempt.omitted,
+    }
+}
+
 fn backend_status(backend: &crate::backend::Backend) -> BackendStatus {
-    let status = |server: &Arc<crate::backend::Server>| ServerStatus {
-        address: server.label.to_string(),
-        up: server.is_up(),
-        open: server.open() as u64,
-    };
+    let servers = backend.servers().iter();
     BackendStatus {
         name: backend.name.to_string(),
-        servers: backend.servers().iter().map(status).collect(),
+        servers: servers.map(|server| server_status(server)).collect(),
+    }
+}
+
+fn server_status(server: &crate::backend::Server) -> ServerStatus {
+    let known = server.known();
+    let known = known.as_ref();
+    let state = match known.map(|known| known.error.is_some()) {
+        None => ServerState::NeverTried,
+        Some(false) => ServerState::Up,
+        Some(true) => ServerState::Down,
+    };
+    ServerStatus {
+        address: server.label.to_string(),
+        up: state != ServerState::Down,
+        state,
+        since: known.map(|known| unix_seconds(known.since)),
+        checked: known.map(|known| unix_seconds(known.checked)),
+        known_by: known.map(|known| known.by.label()),
+        error: known.and_then(|known| known.error.clone()),
+        open: server.open() as u64,
     }
 }
 

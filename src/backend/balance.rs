@@ -180,7 +180,7 @@ mod tests {
             .map(|n| backend.choose(&choice(0, n), &[]).unwrap().clone())
             .collect();
         let gone = before[0].clone();
-        gone.mark_down();
+        gone.mark_down("refused");
         for (n, server) in (0..100).zip(&before) {
             let after = backend.choose(&choice(7, n), &[]).unwrap();
             assert_eq!(Arc::ptr_eq(after, server), !Arc::ptr_eq(server, &gone));
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn a_server_that_is_down_or_was_tried_is_not_chosen() {
         let backend = backend(Balance::RoundRobin, 2);
-        backend.servers[0].mark_down();
+        backend.servers[0].mark_down("refused");
         let only = backend.choose(&choice(0, 1), &[]).unwrap().clone();
         assert!(Arc::ptr_eq(&only, &backend.servers[1]));
         assert!(backend.choose(&choice(0, 1), &[only]).is_none());

@@ -1,6 +1,6 @@
 //! Backends: their servers, how one is chosen, and how it is reached.
 
-use crate::observe::{BackendMetrics, ServerGauges};
+use crate::observe::{BackendMetrics, Known, ServerGauges};
 use std::{
     fmt,
     net::SocketAddr,
@@ -9,13 +9,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 pub mod balance;
 pub mod stream;
 
-use stream::BackendStream;
+use stream::{BackendStream, is_ours};
 
 /// How long a probe of a server that is down may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -135,9 +135,14 @@ impl Backend {
 }
 
 impl Server {
-    /// Whether the last attempt to connect succeeded.
+    /// Whether the last attempt to connect succeeded, or there was none yet.
     pub fn is_up(&self) -> bool {
-        self.gauges.up.load(Relaxed)
+        self.gauges.health.is_up()
+    }
+
+    /// What is known of it; `None`: it was never tried.
+    pub fn known(&self) -> Option<Known> {
+        self.gauges.health.known()
     }
 
     /// Connections of this proxy to it that are open, or being opened.
@@ -151,25 +156,33 @@ impl Server {
         OpenConnection(self.gauges.clone())
     }
 
-    /// Takes it out of the choice until a probe reaches it; gives whether it was up.
-    pub fn mark_down(&self) -> bool {
-        self.gauges.up.swap(false, Relaxed)
+    /// Remembers that a connection to it was made.
+    pub fn connected(&self) {
+        self.gauges.health.connected(SystemTime::now());
+    }
+
+    /// Takes it out of the choice until a probe reaches it; returns true if it was up.
+    pub fn mark_down(&self, error: impl Into<String>) -> bool {
+        self.gauges.health.failed(error.into(), SystemTime::now())
     }
 
     /// Connects and hangs up; on success the server is up again. Gives whether it came back.
     pub async fn probe(&self) -> bool {
         let attempt = BackendStream::connect(&self.address);
-        let reached = matches!(
-            tokio::time::timeout(PROBE_TIMEOUT, attempt).await,
-            Ok(Ok(_))
-        );
-        reached && !self.gauges.up.swap(true, Relaxed)
+        let error = match tokio::time::timeout(PROBE_TIMEOUT, attempt).await {
+            Ok(Ok(_)) => None,
+            // It says nothing of the server.
+            Ok(Err(error)) if is_ours(&error) => return false,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no connection within {PROBE_TIMEOUT:?}")),
+        };
+        self.gauges.health.probed(error, SystemTime::now())
     }
 }
 
 /// Gauges of a server that was not announced to the metrics.
 fn unseen() -> Arc<ServerGauges> {
-    Arc::new(ServerGauges::presumed_up())
+    Arc::default()
 }
 
 impl Drop for OpenConnection {

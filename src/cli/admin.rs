@@ -5,7 +5,7 @@ mod show;
 
 use super::is_enough;
 use crate::config::NoAdminAddress;
-use client::Client;
+use client::{Answer, Client};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::{
@@ -111,12 +111,10 @@ pub enum AdminError {
         "{address} is not the admin listener of a tidegate: it answered {answer}; name that listener with --admin ADDRESS"
     )]
     Foreign { address: SocketAddr, answer: String },
-    #[error("the tidegate on {address} refused: {detail} ({status})")]
-    Refused {
-        address: SocketAddr,
-        status: StatusCode,
-        detail: String,
-    },
+    #[error("the tidegate on {address} refused: {detail}")]
+    Refused { address: SocketAddr, detail: String },
+    #[error("no open socket matches {which}; `tidegate connections` lists those that are open")]
+    NoSocket { which: String },
     #[error(
         "the token file {path:?} cannot be used: {reason}; give a file that holds the token of the proxy's admin.token_file, and nothing else"
     )]
@@ -204,8 +202,8 @@ async fn ask(command: &AdminCommand, client: &Client) -> Result<(Outcome, Value)
         AdminCommand::Reload(args) => return reload(client, args.preview).await,
         AdminCommand::Drain(_) => (client.call(Method::POST, "/drain").await?, "state"),
         AdminCommand::Close(args) => {
-            let path = close_path(args);
-            (client.call(Method::DELETE, &path).await?, "closed")
+            let close = client.call(Method::DELETE, &close_path(args)).await?;
+            (matched(close, args)?, "closed")
         }
     };
     Ok((Outcome::Done, client.good(answer, member)?))
@@ -246,6 +244,19 @@ async fn connections(client: &Client, limit: usize) -> Result<Value, AdminError>
             }
         }
     }
+}
+
+/// The answer, unless it is that of a tidegate that has no such socket.
+fn matched(answer: Answer, args: &CloseArgs) -> Result<Answer, AdminError> {
+    let absent = answer.status == StatusCode::NOT_FOUND;
+    if !absent || answer.document.get("detail").is_none() {
+        return Ok(answer);
+    }
+    let which = match (&args.id, &args.identity) {
+        (Some(id), _) => format!("the id {id:?}"),
+        (None, identity) => format!("the identity {:?}", identity.as_deref().unwrap_or_default()),
+    };
+    Err(AdminError::NoSocket { which })
 }
 
 fn close_path(args: &CloseArgs) -> String {

@@ -1,12 +1,15 @@
 //! What is counted of backends and their servers.
 
-use super::series::{self, Exposition};
+use super::{
+    health::Health,
+    series::{self, Exposition},
+};
 use prometheus::Histogram;
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -22,8 +25,8 @@ pub struct BackendMetrics {
 /// same backend keeps its gauges over reloads.
 #[derive(Debug, Default)]
 pub struct ServerGauges {
-    /// Whether it is thought to be up.
-    pub up: AtomicBool,
+    /// Whether it is up, and how that is known.
+    pub health: Health,
     /// Connections to it that are open.
     pub open: AtomicUsize,
 }
@@ -60,16 +63,6 @@ impl BackendMetrics {
     }
 }
 
-impl ServerGauges {
-    /// A server that nobody has tried yet: it is up until a connection to it fails.
-    pub fn presumed_up() -> Self {
-        Self {
-            up: AtomicBool::new(true),
-            open: AtomicUsize::new(0),
-        }
-    }
-}
-
 impl Servers {
     /// Begins a new configuration: forgets servers that nobody knows any more.
     pub(super) fn begin(&mut self) {
@@ -82,7 +75,7 @@ impl Servers {
     pub(super) fn name(&mut self, backend: &str, server: &str) -> Arc<ServerGauges> {
         let key = (backend.to_owned(), server.to_owned());
         let entry = self.0.entry(key).or_insert_with(|| Entry {
-            gauges: Arc::new(ServerGauges::presumed_up()),
+            gauges: Arc::default(),
             current: true,
         });
         entry.current = true;
@@ -94,7 +87,7 @@ impl Servers {
     pub(super) fn collect(&self, out: &mut Exposition) {
         let mut up = out.family(series::BACKEND_UP);
         for ((backend, server), entry) in self.0.iter().filter(|(_, entry)| entry.current) {
-            let is_up = entry.gauges.up.load(Ordering::Relaxed);
+            let is_up = entry.gauges.health.is_up();
             up.add(&[backend, server], u8::from(is_up));
         }
         let mut open = out.family(series::BACKEND_OPEN);

@@ -100,6 +100,16 @@ closed_set! {
 }
 
 closed_set! {
+    /// What an attempt to connect to a backend's server was for.
+    Evidence {
+        /// A client's socket.
+        Connection "connection"
+        /// To see whether the server is back.
+        Probe "probe"
+    }
+}
+
+closed_set! {
     /// How a TLS session began.
     Resumption {
         /// By a full handshake.

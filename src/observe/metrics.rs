@@ -100,6 +100,7 @@ struct Shared {
     expiries: Mutex<Vec<Expiry>>,
     reloads: HashMap<(Trigger, ReloadResult), Count>,
     resumptions: HashMap<Resumption, Count>,
+    reload_successful: Count,
     generation: Count,
     reload_time: Count,
     draining: Count,
@@ -197,6 +198,8 @@ impl Metrics {
     /// Counts an attempt to load the configuration.
     pub fn reload(&self, trigger: Trigger, result: ReloadResult) {
         increment(self.shared.reloads.get(&(trigger, result)));
+        let successful = result != ReloadResult::Failed;
+        self.shared.reload_successful.set(u64::from(successful));
     }
 
     /// Tells which snapshot is in use, and since when.
@@ -254,6 +257,7 @@ impl Shared {
                 .iter()
                 .map(|result| (*result, Count::default()))
                 .collect(),
+            reload_successful: Count::default(),
             generation: Count::default(),
             reload_time: Count::default(),
             draining: Count::default(),
@@ -304,6 +308,8 @@ impl Shared {
         out.family(series::BUILD_INFO).add(&[version], 1);
         self.reload_results(out);
         self.resumption_results(out);
+        let successful = self.reload_successful.value();
+        out.single(series::RELOAD_SUCCESSFUL, successful);
         out.single(series::GENERATION, self.generation.value());
         out.single(series::RELOAD_TIME, self.reload_time.value());
         out.single(series::DRAINING, self.draining.value());

@@ -3,6 +3,7 @@
 mod backend;
 pub mod event;
 mod expiry;
+mod health;
 mod label;
 mod listener;
 pub mod log;
@@ -18,7 +19,8 @@ mod worker;
 
 pub use backend::{BackendMetrics, ServerGauges};
 pub use expiry::{Expiry, ExpiryKind};
-pub use label::{Direction, ReloadResult, Resumption, Trigger, UnitResult};
+pub use health::{Health, Known};
+pub use label::{Direction, Evidence, ReloadResult, Resumption, Trigger, UnitResult};
 pub use listener::{ConnectionGuard, HandshakeTimer, ListenerMetrics};
 pub use metrics::{BackendNames, KeyGuard, Metrics, Naming, RouteNames, TEXT_FORMAT};
 pub use route::{RouteMetrics, SocketGuard};

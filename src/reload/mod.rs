@@ -9,6 +9,7 @@
 pub mod build;
 pub mod changes;
 mod keys;
+pub mod last;
 mod review;
 mod widened;
 
@@ -19,14 +20,16 @@ use crate::{
     snapshot::{Snapshot, rulebook::Rulebook},
     worker::Shared,
 };
+use arc_swap::ArcSwap;
 use build::{Candidate, Digests};
 use changes::Difference;
+use last::Attempt;
 use review::{Closings, Withdrawn};
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 pub use review::Touched;
@@ -37,6 +40,7 @@ pub struct Reloader {
     settings: Settings,
     digests: Digests,
     closings: Closings,
+    last: Arc<ArcSwap<Attempt>>,
 }
 
 /// What became of a reload.
@@ -65,20 +69,38 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The outcome in one word.
+    pub fn result(&self) -> ReloadResult {
+        match self {
+            Self::Unchanged { .. } => ReloadResult::Unchanged,
+            Self::Done { .. } => ReloadResult::Ok,
+            Self::Failed { .. } => ReloadResult::Failed,
+        }
+    }
+}
+
 impl Reloader {
     /// Begins with the configuration that the process started with.
     pub fn new(path: &Path, candidate: &Candidate) -> Self {
+        let last = Attempt::start(&candidate.warnings, SystemTime::now());
         Self {
             path: path.to_owned(),
             settings: candidate.settings.clone(),
             digests: candidate.digests.clone(),
             closings: Closings::default(),
+            last: Arc::new(ArcSwap::from_pointee(last)),
         }
     }
 
     /// The settings in use.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The last attempt, now and later; a preview is not one.
+    pub fn last_attempt(&self) -> Arc<ArcSwap<Attempt>> {
+        self.last.clone()
     }
 
     /// Reads everything anew and, unless it is a preview, puts it to use.
@@ -95,6 +117,8 @@ impl Reloader {
         let started = Instant::now();
         let outcome = self.attempt(shared, preview, look).await;
         if !preview {
+            let last = self.last.load().next(trigger, &outcome, SystemTime::now());
+            self.last.store(Arc::new(last));
             report(shared, trigger, &outcome, started);
         }
         outcome
@@ -229,11 +253,8 @@ async fn would_touch(shared: &Shared, candidate: &Candidate, waiting: &Closings)
 
 /// One log line and one count per event.
 fn report(shared: &Shared, trigger: Trigger, outcome: &Outcome, started: Instant) {
-    let result = match outcome {
-        Outcome::Unchanged { generation } => {
-            event::unchanged(trigger, *generation);
-            ReloadResult::Unchanged
-        }
+    match outcome {
+        Outcome::Unchanged { generation } => event::unchanged(trigger, *generation),
         Outcome::Done {
             generation,
             changes,
@@ -241,15 +262,13 @@ fn report(shared: &Shared, trigger: Trigger, outcome: &Outcome, started: Instant
         } => {
             let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
             event::reloaded(trigger, *generation, &changes.join(", "), started.elapsed());
-            ReloadResult::Ok
         }
         Outcome::Failed { problems } => {
             let generation = shared.snapshot.load().generation;
             event::reload_failed(trigger, generation, &one_liners(problems));
-            ReloadResult::Failed
         }
-    };
-    shared.metrics.reload(trigger, result);
+    }
+    shared.metrics.reload(trigger, outcome.result());
 }
 
 /// Problems without the excerpts, for a log where an event is a line.

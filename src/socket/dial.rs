@@ -106,18 +106,25 @@ async fn connect(
         // Counted from now on, so that those who come meanwhile are spread over the others.
         let open = server.opened();
         let attempt = BackendStream::connect(&server.address);
-        let (refusal, ours) = match timeout(visit.snapshot.timeouts.connect, attempt).await {
+        let (refusal, error) = match timeout(visit.snapshot.timeouts.connect, attempt).await {
             Ok(Ok(stream)) => {
+                server.connected();
                 if let Some(metrics) = &backend.metrics {
                     metrics.connected(started.elapsed());
                 }
                 return Ok((server, open, stream));
             }
-            Ok(Err(error)) => (unreachable_server(&server, &error), is_ours(&error)),
-            Err(_) => (slow(&server, "no connection"), false),
+            Ok(Err(error)) => {
+                let theirs = (!is_ours(&error)).then(|| error.to_string());
+                (unreachable_server(&server, &error), theirs)
+            }
+            Err(_) => {
+                let error = "no connection within timeouts.connect".to_owned();
+                (slow(&server, "no connection"), Some(error))
+            }
         };
-        if !ours {
-            take_down(backend, &server, &refusal);
+        if let Some(error) = error {
+            take_down(backend, &server, &refusal, error);
         }
         failure = refusal;
         tried.push(server);
@@ -125,8 +132,8 @@ async fn connect(
     Err(failure)
 }
 
-fn take_down(backend: &Backend, server: &Server, refusal: &Refusal) {
-    if server.mark_down() {
+fn take_down(backend: &Backend, server: &Server, refusal: &Refusal, error: String) {
+    if server.mark_down(error) {
         tracing::warn!(
             backend = &*backend.name,
             server = &*server.label,

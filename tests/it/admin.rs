@@ -17,7 +17,7 @@ async fn call_with(proxy: &Proxy, line: &str, fields: &[(&str, &str)]) -> Answer
     wire.read_answer().await
 }
 
-async fn call(proxy: &Proxy, line: &str) -> Answer {
+pub(crate) async fn call(proxy: &Proxy, line: &str) -> Answer {
     let host = proxy.admin().to_string();
     call_with(proxy, line, &[("Host", &host)]).await
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod certificate;
 mod early;
+mod known;
 mod load;
 mod untaken;
 

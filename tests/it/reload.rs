@@ -1,6 +1,7 @@
 //! Freshness: what a reload puts to use, what it refuses, and that it never disturbs anyone.
 
 mod certificates;
+mod last;
 mod refused;
 mod row;
 mod storm;

@@ -15,10 +15,14 @@ function duration(seconds) {
   return rest ? `${text} ${rest} ${below[0]}` : text;
 }
 
+function moment(unix) {
+  return new Date(unix * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+}
+
 function expiry(unix) {
   if (unix === null || unix === undefined) return ["–", "none"];
   const left = unix - Date.now() / 1000;
-  const day = new Date(unix * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+  const day = moment(unix);
   if (left < 0) return [`${day} (expired)`, "bad"];
   // The hour matters when it is near; until then the column is better narrow.
   const shown = left > 2 * 86400 ? day.slice(0, 10) : day;
@@ -62,12 +66,54 @@ function showStatus(status) {
   const open = status.listeners.reduce((sum, listener) => sum + listener.open, 0);
   element("summary").textContent =
     `${status.version} · ${status.state} · up ${duration(status.uptime_seconds)} · generation ${status.generation} · ${open} open · pid ${status.pid}`;
-  element("drain").disabled = status.state === "draining";
+  const draining = status.state === "draining";
+  element("drain").disabled = draining;
+  element("drain").textContent = draining ? "Draining" : "Drain…";
+  showLastReload(status);
   fill("listeners", status.listeners.map((l) => [l.name, l.address, [l.open, "number"]]));
   fill("routes", status.routes.map((r) => [r.name, r.hosts.join(", ") || "any", r.path, r.backend, [r.open, "number"]]));
   fill("backends", status.backends.flatMap((b) => b.servers.map((s) =>
-    [b.name, s.address, s.up ? ["up", "good"] : ["down", "bad"], [s.open, "number"]])));
+    [b.name, s.address, [s.open, "number"], serverState(s)])));
   fill("certificates", status.certificates.map((c) => [c.kind.replace("_", " "), [c.name, "wide"], expiry(c.expires)]));
+}
+
+/** Whether a server is up, since when, and by what that is known. */
+function serverState(s) {
+  if (s.state === "never_tried") return ["never tried", "none"];
+  const now = Date.now() / 1000;
+  const how = s.known_by === "probe" ? "probed" : s.up ? "connected" : "tried";
+  const shown = `${s.state} for ${duration(now - s.since)}, ${how} ${duration(now - s.checked)} ago`;
+  return s.up ? [shown, "good"] : [`${shown}: ${s.error}`, "bad wide"];
+}
+
+const TRIGGERS = { file: "a file changed", signal: "HUP", admin: "an operator asked" };
+
+/** The band that stays while the last attempt has failed. */
+function showLastReload({ last_reload: last, generation }) {
+  const band = element("failed");
+  band.hidden = last.result !== "failed";
+  // A change of it is read out: it changes only when there is something new.
+  const shown = JSON.stringify(last);
+  if (band.dataset.shown === shown) return;
+  band.dataset.shown = shown;
+  const trigger = TRIGGERS[last.trigger] ?? last.trigger;
+  element("failed-title").textContent =
+    `Reload failed on ${moment(last.at)} (${trigger}); generation ${generation} stays in use`;
+  const items = [...last.problems, ...last.warnings].map(item);
+  if (last.omitted) items.push(text("li", `and ${last.omitted} more, which \`tidegate check\` prints`));
+  element("problems").replaceChildren(...items);
+}
+
+function item(problem) {
+  const made = text("li", [problem.place, problem.severity, problem.message].filter(Boolean).join(": "));
+  if (problem.hint) made.append(text("span", problem.hint));
+  return made;
+}
+
+function text(tag, content) {
+  const made = document.createElement(tag);
+  made.textContent = content;
+  return made;
 }
 
 function closer(id) {

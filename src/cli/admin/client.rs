@@ -72,7 +72,6 @@ impl Client {
         match document.get("detail").and_then(Value::as_str) {
             Some(detail) => Err(AdminError::Refused {
                 address: self.address,
-                status,
                 detail: safe(detail),
             }),
             None => Err(self.foreign(status, "and no reason")),
@@ -83,11 +82,7 @@ impl Client {
     pub(super) async fn text(&self, path: &str) -> Result<String, AdminError> {
         let (status, body) = self.exchange(Method::GET, path).await?;
         if !status.is_success() {
-            return Err(AdminError::Refused {
-                address: self.address,
-                status,
-                detail: "it shows no metrics".to_owned(),
-            });
+            return Err(self.foreign(status, "and no metrics"));
         }
         String::from_utf8(body.into()).map_err(|error| self.broken(&error))
     }

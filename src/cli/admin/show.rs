@@ -2,6 +2,8 @@
 //!
 //! Documents are read by name and leniently, for the proxy may be of another version.
 
+mod status;
+
 use super::AdminCommand;
 use serde_json::Value;
 use std::{
@@ -25,7 +27,7 @@ pub(super) fn answer(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     match command {
-        AdminCommand::Status(_) => status(answer, out),
+        AdminCommand::Status(_) => status::status(answer, out),
         AdminCommand::Connections(_) => connections(answer, out),
         AdminCommand::Reload(_) => reload(answer, out),
         AdminCommand::Drain(_) => writeln!(out, "The proxy is draining."),
@@ -34,73 +36,6 @@ pub(super) fn answer(
             writeln!(out, "Being closed: {count} connection{}.", plural(&count))
         }
     }
-}
-
-fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let up = status.get("uptime_seconds").and_then(Value::as_i64);
-    writeln!(
-        out,
-        "tidegate {}, {}, up {}, generation {}, pid {}",
-        text(status, "version"),
-        text(status, "state"),
-        duration(up.unwrap_or(0)),
-        text(status, "generation"),
-        text(status, "pid"),
-    )?;
-    let listeners = rows(status, "listeners", &["name", "address", "open"]);
-    table(&["LISTENER", "ADDRESS", "OPEN"], listeners, out)?;
-    let routes = items(status, "routes").iter().map(route);
-    table(
-        &["ROUTE", "HOST", "PATH", "BACKEND", "OPEN"],
-        routes.collect(),
-        out,
-    )?;
-    let servers = items(status, "backends").iter().flat_map(servers);
-    table(
-        &["BACKEND", "SERVER", "STATE", "OPEN"],
-        servers.collect(),
-        out,
-    )?;
-    let certificates = items(status, "certificates").iter().map(certificate);
-    table(&["KIND", "NAME", "EXPIRES"], certificates.collect(), out)
-}
-
-fn route(route: &Value) -> Row {
-    let hosts = items(route, "hosts").iter().filter_map(Value::as_str);
-    let hosts = hosts.map(safe).collect::<Vec<_>>().join(",");
-    let hosts = if hosts.is_empty() {
-        "any".to_owned()
-    } else {
-        hosts
-    };
-    vec![
-        text(route, "name"),
-        hosts,
-        text(route, "path"),
-        text(route, "backend"),
-        text(route, "open"),
-    ]
-}
-
-fn servers(backend: &Value) -> impl Iterator<Item = Row> {
-    items(backend, "servers").iter().map(|server| {
-        let up = server.get("up").and_then(Value::as_bool) == Some(true);
-        let state = if up { "up" } else { "DOWN" };
-        vec![
-            text(backend, "name"),
-            text(server, "address"),
-            state.to_owned(),
-            text(server, "open"),
-        ]
-    })
-}
-
-fn certificate(certificate: &Value) -> Row {
-    vec![
-        text(certificate, "kind"),
-        text(certificate, "name"),
-        expiry(certificate.get("expires")),
-    ]
 }
 
 fn connections(page: &Value, out: &mut dyn Write) -> io::Result<()> {
@@ -282,6 +217,12 @@ fn expiry(unix: Option<&Value>) -> String {
     }
 }
 
+/// How long ago something was.
+fn ago(unix: Option<&Value>) -> Option<String> {
+    let unix = unix.and_then(Value::as_i64)?;
+    Some(format!("{} ago", duration(now() - unix)))
+}
+
 /// The two largest units of a time in seconds.
 fn duration(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -313,7 +254,7 @@ fn now() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::admin::{AdminArgs, ConnectionsArgs, ReloadArgs};
+    use crate::cli::admin::{ConnectionsArgs, ReloadArgs};
     use serde_json::json;
 
     fn printed(command: &AdminCommand, document: &Value) -> String {
@@ -334,27 +275,6 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), expected);
         }
-    }
-
-    #[test]
-    fn a_status_is_printed_in_aligned_columns() {
-        let status = json!({
-            "version": "0.1.0", "state": "running", "uptime_seconds": 61, "generation": 4, "pid": 7,
-            "listeners": [{"name": "public", "address": "0.0.0.0:8443", "open": 12},
-                          {"name": "in", "address": "127.0.0.1:1", "open": 3}],
-            "routes": [{"name": "chat", "hosts": [], "path": "/chat", "backend": "one", "open": 12}],
-            "backends": [{"name": "one", "servers": [{"address": "ws://127.0.0.1:9001", "up": false, "open": 0}]}],
-            "certificates": [{"kind": "server", "name": "a.pem", "expires": 0}],
-        });
-        let expected = "tidegate 0.1.0, running, up 1 min 1 s, generation 4, pid 7\n\
-            \nLISTENER  ADDRESS       OPEN\npublic    0.0.0.0:8443  12\nin        127.0.0.1:1   3\n\
-            \nROUTE  HOST  PATH   BACKEND  OPEN\nchat   any   /chat  one      12\n\
-            \nBACKEND  SERVER               STATE  OPEN\none      ws://127.0.0.1:9001  DOWN   0\n\
-            \nKIND    NAME   EXPIRES\nserver  a.pem  1970-01-01 00:00 UTC (expired)\n";
-        assert_eq!(
-            printed(&AdminCommand::Status(AdminArgs::default()), &status),
-            expected
-        );
     }
 
     #[test]

@@ -20,6 +20,10 @@ impl Operations for Fake {
         true
     }
 
+    fn backends_down(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn status(&self) -> Status {
         Status::sample()
     }
@@ -235,12 +239,45 @@ async fn close_names_one_connection_or_all_of_an_identity() {
     assert_eq!(text, "Being closed: 1 connection.\n");
     let (_, text) = printed(close(None, Some("uri:spiffe://a/b?c")), address).await;
     assert_eq!(text, "Being closed: 3 connections.\n");
-    let (outcome, _) = printed(close(Some("9999"), None), address).await;
-    let error = outcome.unwrap_err().to_string();
-    assert!(
-        error.contains("no such connection is open (404 Not Found)"),
-        "{error}"
-    );
+}
+
+#[tokio::test]
+async fn close_of_nobody_says_that_no_open_socket_matches_and_exits_1() {
+    let address = proxy().await;
+    for (id, identity, which) in [
+        (Some("9999"), None, r#"the id "9999""#),
+        // Not even the form of an id.
+        (Some("a b/c"), None, r#"the id "a b/c""#),
+        (None, Some("CN=\u{1b}"), r#"the identity "CN=\u{1b}""#),
+    ] {
+        let command = AdminCommand::Close(CloseArgs {
+            id: id.map(ToOwned::to_owned),
+            identity: identity.map(ToOwned::to_owned),
+            admin: AdminArgs::default(),
+        });
+        let (outcome, text) = printed(command, address).await;
+        let error = outcome.unwrap_err();
+        let expected = format!(
+            "no open socket matches {which}; `tidegate connections` lists those that are open"
+        );
+        assert_eq!((error.to_string(), error.code()), (expected, 1));
+        assert_eq!(text, "");
+    }
+}
+
+#[tokio::test]
+async fn metrics_of_what_is_not_a_tidegate_are_not_a_bare_status() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let answer = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let error = metrics(&address.to_string(), None).await.unwrap_err();
+    let says = format!("{address} is not the admin listener of a tidegate");
+    assert!(error.to_string().starts_with(&says), "{error}");
 }
 
 #[tokio::test]

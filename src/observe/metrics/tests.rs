@@ -13,6 +13,7 @@ const DOCUMENTED: &[&str] = &[
     "tidegate_bytes_total{direction,route}",
     "tidegate_certificate_expire_timestamp_seconds{kind,name}",
     "tidegate_config_generation{}",
+    "tidegate_config_last_reload_successful{}",
     "tidegate_config_reload_timestamp_seconds{}",
     "tidegate_connections_open{listener}",
     "tidegate_connections_total{listener}",
@@ -363,6 +364,19 @@ fn expiries_are_replaced_as_a_whole_and_the_first_of_a_file_counts() {
     };
     assert_eq!(value(&metrics, &of("old.pem")), None);
     assert_value(&metrics, &of("new.pem"), 7);
+}
+
+#[test]
+fn last_reload_is_successful_unless_it_failed() {
+    let metrics = metrics();
+    for (result, expected) in [
+        (ReloadResult::Ok, 1),
+        (ReloadResult::Failed, 0),
+        (ReloadResult::Unchanged, 1),
+    ] {
+        metrics.reload(Trigger::File, result);
+        assert_value(&metrics, "tidegate_config_last_reload_successful", expected);
+    }
 }
 
 #[test]
