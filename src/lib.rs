@@ -10,10 +10,10 @@
 //!  9  socket                                          one WebSocket: seal, dial, open, relay
 //!  8  worker                                          what connections of a worker share, what a visit carries
 //!  7  snapshot                                        what is in use, as one pointer; settings, rulebook
-//!  6  backend                                         servers, choosing one, streams to them
+//!  6  backend  client                                 servers, choosing one, streams to them; a client for programs
 //!  5  tls  roster  admin                              records, trust; sockets, quotas, drain; HTTP face of operations
 //!  4  observe                                         metrics and log
-//!  3  request  client                                 heads and their rules; a client for programs
+//!  3  request                                         heads of requests and their rules
 //!  2  policy  credential                              who may do what; certificates and keys
 //!  1  name  frame  integrity  ending  runtime  watch  operations    words, bytes, ends; what all runs on
 //! ```

@@ -2,7 +2,6 @@
 
 use tidegate::policy::identity::DISPLAY_LIMIT;
 use tidegate::policy::identity::Identity;
-use tidegate::policy::identity::common_validity;
 use tidegate::request::client_cert;
 
 pub(crate) fn run(der: &[u8]) {
@@ -12,9 +11,6 @@ pub(crate) fn run(der: &[u8]) {
     let name = identity.display_name();
     assert!(name.chars().count() <= DISPLAY_LIMIT);
     assert!(!name.chars().any(char::is_control));
-    let validity = common_validity([der]);
-    let not_after = validity.map(|common| common.map(|common| *common.end()));
-    assert_eq!(not_after, Ok(Some(identity.not_after)));
 
     let forwarded =
         client_cert::forwarded_client_cert(&identity, identity.uris.first().map(String::as_str));

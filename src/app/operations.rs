@@ -262,7 +262,7 @@ fn row(entry: &Entry) -> ConnectionRow {
         backend: Some(about.backend.to_string()),
         opened: unix_seconds(about.opened),
         idle_seconds: entry.idle().as_secs(),
-        certificate_expires: about.not_after,
+        certificate_expires: entry.not_after(),
         integrity: about
             .integrity
             .as_ref()

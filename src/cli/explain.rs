@@ -12,7 +12,7 @@ use crate::{
     listener::handshake::ending_of,
     name::{host::Host, origin::origin_allowed},
     observe::Metrics,
-    policy::{ClientCertMode, client::Client, judgement::Standing},
+    policy::{ClientCertMode, judgement::Standing},
     reload::build,
     request::RequestHead,
     runtime::clock::unix_time,
@@ -20,7 +20,7 @@ use crate::{
         Route, Snapshot,
         rulebook::{ending_of_request, judge_client},
     },
-    tls,
+    tls::{self, client::Client, words},
     worker::refusal::Refusal,
 };
 use rustls::pki_types::CertificateDer;
@@ -213,28 +213,26 @@ impl Walk<'_> {
         &mut self,
         chain: &[CertificateDer<'static>],
     ) -> Result<Result<Client, Refused>, ExplainError> {
-        let standing = self.snapshot.trust.standing(chain, unix_time());
+        let said = self.snapshot.trust.verify(chain, unix_time());
+        let fault = said.as_ref().err().map(words::of);
         let client = match Client::read(chain) {
-            Ok(client) => Client { standing, ..client },
+            Ok(client) => client.judged(said),
             Err(error) => {
                 let ending = RequestEnding::NotAllowed;
                 return Ok(Err(self.stop("certificate", error, ending)));
             }
         };
         self.introduce(&client);
+        let standing = client.standing;
         if standing == Standing::Revoked {
             self.name_revoked(chain)?;
         }
-        match standing {
-            Standing::Trusted => {
+        match fault {
+            None => {
                 self.note("trust", standing.sentence());
                 Ok(Ok(client))
             }
-            standing => Ok(Err(self.stop(
-                "trust",
-                standing.sentence(),
-                ending_of(standing),
-            ))),
+            Some(fault) => Ok(Err(self.stop("trust", fault, ending_of(standing)))),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{error::Error, io, time::Duration};
 
-use crate::integrity::{Failure, seal::SealError};
+use crate::{
+    integrity::{Failure, seal::SealError},
+    tls::words,
+};
 use http::StatusCode;
 use rustls::{AlertDescription, CertificateError, InvalidMessage};
 
@@ -177,7 +180,7 @@ fn explain(error: &rustls::Error) -> String {
             "the server does not speak TLS there; is it the right port, and wss:// rather than ws://?"
                 .to_owned()
         }
-        other => format!("TLS failed: {other}"),
+        other => format!("TLS failed: {}", words::of(other)),
     }
 }
 
@@ -215,7 +218,10 @@ fn explain_alert(alert: AlertDescription) -> String {
         AlertDescription::NoApplicationProtocol => {
             "the server does not speak http/1.1 here".to_owned()
         }
-        other => format!("the server ended TLS with the alert {other:?}"),
+        other => format!(
+            "the server ended TLS with the alert {}",
+            words::of_alert(other)
+        ),
     }
 }
 
@@ -228,6 +234,7 @@ fn explain_certificate(problem: &CertificateError) -> String {
             "its signature is not its CA's; is the CA's certificate the current one?".to_owned()
         }
         CertificateError::Revoked => "it was revoked".to_owned(),
+        CertificateError::Other(other) => words::spoken(&other.0),
         other => other.to_string(),
     }
 }

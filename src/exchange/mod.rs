@@ -16,7 +16,7 @@ use crate::{
     ending::RequestEnding,
     integrity::agreement::Agreement,
     observe::event::{self, Parties},
-    policy::{ClientCertMode, client::Client},
+    policy::ClientCertMode,
     request::{RequestHead, asked::Asked},
     roster::quotas::Seat,
     runtime::workers,
@@ -27,7 +27,7 @@ use crate::{
         open::Socket,
         relay, seal,
     },
-    tls::stream::TlsStream,
+    tls::{client::Client, stream::TlsStream},
     worker::{
         random::random,
         refusal::Refusal,

@@ -9,12 +9,13 @@
 use crate::{
     ending::RequestEnding,
     name::origin::origin_allowed,
-    policy::{ClientCertMode, client::Client},
+    policy::ClientCertMode,
     request::RequestHead,
     snapshot::{
         Route, Snapshot,
         rulebook::{ending_of_request, judge_client},
     },
+    tls::client::Client,
     worker::{refusal::Refusal, visit::Visit},
 };
 use std::sync::Arc;

@@ -1,15 +1,15 @@
 //! Stage 3: peer certificate → identity.
 //!
 //! Takes: a finished handshake. Gives: who the client is, and what CAs and CRLs say of it: a
-//! resumed session restores a chain without asking, so it is verified again. Refuses a certificate
+//! resumed session restores a chain without asking, so it is verified again, and one that the
+//! handshake has verified costs nothing. Refuses a certificate
 //! that has more names than can be judged: 403 once the request is there. Deadline: none, nothing
 //! is waited for. Metric: `resumptions_total`.
 
 use crate::{
     ending::RequestEnding,
-    policy::{client::Client, judgement::Standing},
     runtime::clock::unix_time,
-    tls::session::Session,
+    tls::{client::Client, session::Session},
     worker::{refusal::Refusal, visit::Visit},
 };
 
@@ -21,10 +21,5 @@ pub fn identify(visit: &Visit, session: &Session) -> Result<Client, Refusal> {
     }
     let unusable = |error| Refusal::new(RequestEnding::NotAllowed, error);
     let client = visit.worker.clients.client(chain).map_err(unusable)?;
-    let standing = if session.is_resumed() {
-        visit.snapshot.trust.standing(chain, unix_time())
-    } else {
-        Standing::Trusted
-    };
-    Ok(Client { standing, ..client })
+    Ok(client.judged(visit.snapshot.trust.verify(chain, unix_time())))
 }

@@ -6,9 +6,8 @@ use super::{
 };
 use crate::{
     exchange::{self, Arrived},
-    policy::client::Client,
     runtime::permits::Held,
-    tls::stream::linger,
+    tls::{client::Client, stream::linger},
     worker::visit::{Admission, Visit},
 };
 use std::fmt::Display;

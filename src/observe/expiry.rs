@@ -38,7 +38,8 @@ impl ExpiryKind {
     pub(super) const fn consequence(self) -> &'static str {
         match self {
             Self::Server => "clients refuse it",
-            Self::ClientCa => "its clients are refused",
+            // RFC 5280 section 6.1.1: of a trusted CA, name and key alone count.
+            Self::ClientCa => "its clients are admitted until it is taken out of tls.clients.ca",
             Self::Crl => {
                 "new clients of its issuer are refused, unless tls.clients.crl_expired allows them"
             }
@@ -113,6 +114,8 @@ mod tests {
 
     #[test]
     fn what_has_ended_is_told_with_what_follows() {
+        let ca = told(ExpiryKind::ClientCa, -1);
+        assert!(ca.contains("its clients are admitted"), "{ca}");
         let ended = told(ExpiryKind::Crl, -1);
         assert!(
             ended.contains("has expired") && ended.contains("crl_expired"),

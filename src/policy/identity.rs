@@ -2,7 +2,7 @@
 //!
 //! Nothing here verifies a signature: a certificate comes in after the TLS handshake has done that.
 
-use std::{fmt, net::IpAddr, ops::RangeInclusive};
+use std::{fmt, net::IpAddr};
 
 use sha2::{Digest, Sha256};
 use x509_parser::{
@@ -85,7 +85,7 @@ pub enum IdentityError {
 impl Identity {
     /// Reads the client's own certificate, the first of its chain.
     pub fn from_der(der: &[u8]) -> Result<Self, IdentityError> {
-        let certificate = parse(der, true)?;
+        let certificate = parse(der)?;
         let subject = name::distinguished_name(certificate.subject());
         if subject.len() > NAMES_OCTETS_LIMIT {
             return Err(IdentityError::TooManyNames);
@@ -127,24 +127,6 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.display_name())
     }
-}
-
-/// When all certificates of a chain are valid, in seconds since 1970: from the last `notBefore`
-/// to the first `notAfter`, both included (RFC 5280 section 4.1.2.5). `None` for an empty chain.
-pub fn common_validity<'a>(
-    chain: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Option<RangeInclusive<i64>>, IdentityError> {
-    let mut common: Option<RangeInclusive<i64>> = None;
-    for der in chain {
-        let certificate = parse(der, false)?;
-        let own = certificate.validity();
-        let (from, to) = (own.not_before.timestamp(), own.not_after.timestamp());
-        common = Some(match common {
-            Some(others) => from.max(*others.start())..=to.min(*others.end()),
-            None => from..=to,
-        });
-    }
-    Ok(common)
 }
 
 impl Fingerprint {
@@ -270,12 +252,12 @@ impl Names {
     }
 }
 
-fn parse(der: &[u8], with_extensions: bool) -> Result<X509Certificate<'_>, IdentityError> {
+fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IdentityError> {
     if der.len() > CERTIFICATE_LIMIT {
         return Err(IdentityError::CertificateTooLong { octets: der.len() });
     }
     let parsed = X509CertificateParser::new()
-        .with_deep_parse_extensions(with_extensions)
+        .with_deep_parse_extensions(true)
         .parse(der);
     match parsed {
         Ok(([], certificate)) => Ok(certificate),

@@ -3,7 +3,6 @@
 //! Nothing here does IO, reads a clock or draws randomness; times come in as arguments.
 
 pub mod access;
-pub mod client;
 pub mod identity;
 pub mod judgement;
 pub mod rate;

@@ -216,8 +216,9 @@ impl Reloader {
         before: &[u8; 32],
     ) -> Vec<Touched> {
         let rulebook = Rulebook::of(snapshot);
-        let withdrawn =
-            review::review(&shared.connections, &rulebook, before, &self.closings).await;
+        let found = review::review(&shared.connections, &rulebook, before, &self.closings).await;
+        found.renew();
+        let withdrawn = found.withdrawn;
         let touched = withdrawn.iter().map(Withdrawn::touched).collect();
         let spread = self.settings.tls.clients.close_spread;
         let now = tokio::time::Instant::now();
@@ -243,12 +244,9 @@ async fn would_touch(shared: &Shared, candidate: &Candidate, waiting: &Closings)
     let keyed = keys::withdrawn(&shared.connections, &old.keyring, candidate.keyring());
     drop(old);
     let rulebook = candidate.rulebook();
-    let withdrawn = review::review(&shared.connections, &rulebook, &before, waiting).await;
-    withdrawn
-        .iter()
-        .chain(&keyed)
-        .map(Withdrawn::touched)
-        .collect()
+    let found = review::review(&shared.connections, &rulebook, &before, waiting).await;
+    let withdrawn = found.withdrawn.iter();
+    withdrawn.chain(&keyed).map(Withdrawn::touched).collect()
 }
 
 /// One log line and one count per event.

@@ -11,6 +11,7 @@ use crate::{
     roster::sockets::{ConnectionId, Connections, Entry},
     runtime::clock::unix_time,
     snapshot::rulebook::{Rulebook, ending_of_socket},
+    tls::trust::standing_after,
 };
 use rustls::pki_types::CertificateDer;
 use std::{
@@ -48,6 +49,15 @@ pub struct Touched {
 #[derive(Default)]
 pub(super) struct Closings(VecDeque<(Instant, Withdrawn)>);
 
+/// What judging the open sockets found.
+#[derive(Default)]
+pub(super) struct Review {
+    /// Those that no longer pass.
+    pub(super) withdrawn: Vec<Withdrawn>,
+    /// Those that pass by a path that ends then, in seconds since 1970.
+    renewed: Vec<(Arc<Entry>, i64)>,
+}
+
 /// Judges every open socket by the rules; `before` is the digest of the trust until now, and
 /// `waiting` are those that do not pass already.
 pub(super) async fn review(
@@ -55,7 +65,7 @@ pub(super) async fn review(
     rulebook: &Rulebook<'_>,
     before: &[u8; 32],
     waiting: &Closings,
-) -> Vec<Withdrawn> {
+) -> Review {
     let now = unix_time();
     let entries = connections.all();
     let mut standings = Standings {
@@ -65,42 +75,61 @@ pub(super) async fn review(
         known: HashMap::new(),
         waiting: waiting.standings(),
     };
-    let mut withdrawn = Vec::new();
+    let mut found = Review::default();
     for batch in entries.chunks(BATCH) {
         for entry in batch.iter().filter(|entry| entry.order().is_none()) {
             let about = &entry.description;
-            let standing = standings.of(entry.id, &about.chain);
+            let (standing, end) = standings.of(entry.id, &about.chain);
             if let Err(denial) = rulebook.judge(about, standing, now) {
                 let (ending, detail) = (ending_of_socket(denial), denial.to_string());
-                withdrawn.push(Withdrawn {
+                found.withdrawn.push(Withdrawn {
                     standing,
                     ..Withdrawn::new(entry.clone(), ending, detail)
                 });
             }
+            let other = end.filter(|_| entry.not_after() != end);
+            found.renewed.extend(other.map(|end| (entry.clone(), end)));
         }
         tokio::task::yield_now().await;
     }
-    withdrawn
+    found
 }
 
-/// The standing of chains, each looked at once.
+impl Review {
+    /// From now on the sockets end with the paths that they were found to have.
+    pub(super) fn renew(&self) {
+        for (entry, end) in &self.renewed {
+            entry.renew(*end);
+        }
+    }
+}
+
+/// The standing of chains and the ends of their paths, each looked at once.
 struct Standings<'e> {
     rulebook: &'e Rulebook<'e>,
     same_trust: bool,
     now: i64,
-    known: HashMap<&'e [CertificateDer<'static>], Standing>,
+    known: HashMap<&'e [CertificateDer<'static>], (Standing, Option<i64>)>,
     /// Of sockets that are to end already.
     waiting: HashMap<ConnectionId, Standing>,
 }
 
 impl<'e> Standings<'e> {
-    fn of(&mut self, id: ConnectionId, chain: &'e [CertificateDer<'static>]) -> Standing {
+    /// The end is told where the trust is another than before.
+    fn of(
+        &mut self,
+        id: ConnectionId,
+        chain: &'e [CertificateDer<'static>],
+    ) -> (Standing, Option<i64>) {
         if self.same_trust {
             // All others were trusted when CAs and CRLs changed last.
             let waiting = self.waiting.get(&id).copied();
-            return waiting.unwrap_or(Standing::Trusted);
+            return (waiting.unwrap_or(Standing::Trusted), None);
         }
-        let verify = || self.rulebook.trust().standing(chain, self.now);
+        let verify = || match self.rulebook.trust().verify(chain, self.now) {
+            Ok(path) => (Standing::Trusted, Some(path.not_after)),
+            Err(error) => (standing_after(&error), None),
+        };
         *self.known.entry(chain).or_insert_with(verify)
     }
 }

@@ -17,7 +17,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
     time::{Duration, SystemTime},
@@ -45,7 +45,8 @@ pub struct Description {
     pub server: Arc<str>,
     /// Who the client is, by certificate.
     pub identity: Option<Arc<Identity>>,
-    /// The earliest end of validity in its chain, in seconds since 1970.
+    /// When the first certificate of the path to a trusted CA ends, in seconds since 1970; a reload may
+    /// find another path, see [`Entry::not_after`].
     pub not_after: Option<i64>,
     /// What was agreed on with the client, where its frames are sealed.
     pub integrity: Option<Sealing>,
@@ -120,6 +121,8 @@ pub struct Entry {
     /// What was known of it at the 101.
     pub description: Description,
     epoch: Instant,
+    /// When its path ends; of no meaning where it has none.
+    ends: AtomicI64,
     last_frame: AtomicU64,
     deadline: AtomicU64,
     /// 0: none; otherwise one more than the place in [`SocketEnding::ALL`].
@@ -165,6 +168,7 @@ impl Connections {
         let shard = worker;
         let entry = Arc::new(Entry {
             id,
+            ends: AtomicI64::new(description.not_after.unwrap_or(i64::MAX)),
             description,
             epoch: self.epoch,
             last_frame: AtomicU64::new(milliseconds(self.epoch.elapsed())),
@@ -266,9 +270,20 @@ impl Entry {
         first
     }
 
+    /// When the first certificate of its path to a trusted CA ends, in seconds since 1970.
+    pub fn not_after(&self) -> Option<i64> {
+        let ends = self.ends.load(Relaxed);
+        self.description.not_after.map(|_| ends)
+    }
+
+    /// Its path to a trusted CA is another, which ends then.
+    pub fn renew(&self, not_after: i64) {
+        self.ends.store(not_after, Relaxed);
+    }
+
     /// RFC 5280 section 4.1.2.5: the last second belongs to the validity.
     fn expired_at(&self, unix_now: i64) -> bool {
-        let expired = self.description.not_after.is_some_and(|end| end < unix_now);
+        let expired = self.not_after().is_some_and(|end| end < unix_now);
         expired && self.order.load(Relaxed) == 0
     }
 

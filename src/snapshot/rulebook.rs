@@ -13,12 +13,14 @@ use crate::{
     ending::{RequestEnding, SocketEnding},
     policy::{
         ClientCertMode,
-        client::Client,
         judgement::{Admission, Denial, Evidence, Requirement, Standing, judge},
     },
     roster::sockets::{Description, Entry, Place},
     runtime::clock::unix_time,
-    tls::trust::Trust,
+    tls::{
+        client::Client,
+        trust::{Trust, standing_after},
+    },
 };
 use std::{
     collections::HashMap,
@@ -175,7 +177,13 @@ pub fn recheck(used: &Snapshot, current: &Snapshot, entry: &Entry) {
     }
     let now = unix_time();
     let rulebook = Rulebook::of(current);
-    let standing = current.trust.standing(&entry.description.chain, now);
+    let standing = match current.trust.verify(&entry.description.chain, now) {
+        Ok(path) => {
+            entry.renew(path.not_after);
+            Standing::Trusted
+        }
+        Err(error) => standing_after(&error),
+    };
     if let Err(denial) = rulebook.judge(&entry.description, standing, now) {
         entry.end(ending_of_socket(denial));
     }

@@ -3,7 +3,6 @@
 use super::seal::Negotiated;
 use crate::{
     ending::RequestEnding,
-    policy::client::Client,
     request::{
         RequestHead,
         client_cert::{ForwardCertificate, client_cert, client_cert_chain, forwarded_client_cert},
@@ -11,6 +10,7 @@ use crate::{
         spelling::push_name,
     },
     snapshot::Route,
+    tls::client::Client,
     worker::{refusal::Refusal, visit::Visit},
 };
 use bytes::Bytes;

@@ -18,9 +18,9 @@ use crate::{
         stream::{BackendStream, is_ours},
     },
     ending::RequestEnding,
-    policy::client::Client,
     request::RequestHead,
     snapshot::Route,
+    tls::client::Client,
     worker::{refusal::Refusal, visit::Visit},
 };
 use aws_lc_rs::rand;

@@ -15,8 +15,8 @@ pub mod seal;
 pub mod switched;
 
 use crate::{
-    integrity::agreement::Agreement, policy::client::Client, request::asked::Asked,
-    roster::quotas::Seat, snapshot::Route,
+    integrity::agreement::Agreement, request::asked::Asked, roster::quotas::Seat, snapshot::Route,
+    tls::client::Client,
 };
 use std::sync::Arc;
 

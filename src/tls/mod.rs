@@ -3,7 +3,12 @@
 use crate::{credential::CertificateFiles, policy::ClientCertMode};
 use std::{path::PathBuf, time::Duration};
 
+pub mod client;
+mod constraints;
+mod der;
+mod disguise;
 mod exporter;
+mod path;
 mod revocation;
 pub mod session;
 pub mod stream;
@@ -11,7 +16,9 @@ pub mod tickets;
 pub mod trust;
 pub mod verified;
 mod verifier;
+pub mod words;
 
+pub use path::GoodPath;
 pub use revocation::{Listing, listings};
 
 /// The `[tls]` table, checked; paths are absolute or relative to the working directory.

@@ -1,13 +1,14 @@
 //! Certificate revocation lists (RFC 5280 section 5): read, checked against the CAs, put in order.
 //!
-//! Of several lists of one issuer, the verifier looks at the first alone. So the newest comes
-//! first: a complete list replaces the one before it, and an emptied one clears what that held.
-//! Where a CA divides its list (RFC 5280 section 5.2.5), that goes for each part.
+//! Of several lists of one issuer and one scope the newest counts: a complete list replaces the one
+//! before it, and an emptied one clears what that held. What they say of a certificate is
+//! [`status`]'s part; rustls-webpki, which looks at the first list of an issuer alone, is asked for
+//! none of it.
 //! A list whose name is a CA's and whose signature is not is refused, and so are lists of which
 //! none is of a CA, where `crl_missing` refuses what no list covers: every client would be shut
 //! out by a file that was mixed up.
 
-use super::{ClientTrust, CrlPolicy};
+use super::{ClientTrust, CrlPolicy, disguise, words};
 use crate::{
     credential::{MaterialError, file},
     observe::{Expiry, ExpiryKind},
@@ -17,15 +18,21 @@ use rustls::{
     crypto::CryptoProvider,
     pki_types::{CertificateDer, CertificateRevocationListDer},
 };
+use scope::Scope;
+use status::Signer;
 use std::{
     collections::HashSet,
     path::{Path, PathBuf},
 };
+use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::{
     certificate::X509Certificate, num_bigint::BigUint,
-    oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT, prelude::FromDer,
+    oid_registry::OID_X509_EXT_DELTA_CRL_INDICATOR, prelude::FromDer,
     revocation_list::CertificateRevocationList,
 };
+
+mod scope;
+pub(super) mod status;
 
 /// The largest file of lists that is read.
 const FILE_MAX: u64 = 32 << 20;
@@ -60,24 +67,27 @@ pub(super) struct Findings {
 }
 
 /// A list, and whose it is.
+#[derive(Debug)]
 pub(super) struct RevocationList {
     pub(super) der: CertificateRevocationListDer<'static>,
-    /// The place of the trusted CA that signed it; `None`: an intermediate's.
-    pub(super) authority: Option<usize>,
+    /// The key of the trusted CA that signed it; `None`: an intermediate's.
+    authority: Option<Vec<u8>>,
     path: PathBuf,
     issuer: Issuer,
-    /// Which certificates it is for, as its issuing distribution point says (RFC 5280 section
-    /// 5.2.5), in DER; empty: all of its issuer.
-    scope: Vec<u8>,
+    scope: Scope,
+    /// Whether it holds what has changed since another list (RFC 5280 section 5.2.4).
+    is_delta: bool,
+    /// What stands on it, by serial number.
+    revoked: CertRevocationList<'static>,
     this_update: i64,
     /// When it runs out, in seconds since 1970.
-    pub(super) next_update: Option<i64>,
+    next_update: i64,
     /// The CRL number (RFC 5280 section 5.2.3) without leading zeros, its length first.
     number: (usize, Vec<u8>),
 }
 
 /// In whose name a list is.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct Issuer {
     /// DER.
     name: Vec<u8>,
@@ -101,7 +111,9 @@ pub(super) fn load(
     if let Some(path) = clients.crl.first()
         && findings.problems.is_empty()
         && clients.crl_missing == CrlPolicy::Refuse
-        && !lists.iter().any(|list| list.authority.is_some())
+        && !lists
+            .iter()
+            .any(|list| list.authority.is_some() && !list.is_delta)
     {
         findings.problems.push(MaterialError::new(
             path,
@@ -118,11 +130,11 @@ pub(super) fn load(
 
 /// The lists that no newer one replaces: the end of any other means nothing. They come in the
 /// order of [`load`].
-pub(super) fn current(lists: &[RevocationList]) -> impl Iterator<Item = &RevocationList> {
+fn current(lists: &[RevocationList]) -> impl Iterator<Item = &RevocationList> {
     let mut seen = HashSet::new();
-    lists
-        .iter()
-        .filter(move |list| seen.insert((&list.issuer, list.authority, &list.scope)))
+    lists.iter().filter(move |list| {
+        seen.insert((&list.issuer, &list.authority, &list.scope, list.is_delta))
+    })
 }
 
 /// Which certificates of a chain stand on a list in the name of their issuer.
@@ -170,16 +182,16 @@ impl RevocationList {
     }
 
     fn note_expiry(&self, expired: CrlPolicy, now: i64, findings: &mut Findings) {
-        let Some(next_update) = self.next_update else {
-            return;
-        };
         findings.expiries.push(Expiry {
             kind: ExpiryKind::Crl,
             name: self.path.display().to_string(),
-            unix: next_update,
+            unix: self.next_update,
         });
-        if next_update < now {
+        if self.next_update < now {
             let meaning = match expired {
+                _ if self.is_delta => {
+                    "what it revokes stays revoked; put the newer one there, or the CA's next whole list"
+                }
                 CrlPolicy::Refuse => {
                     "clients of its issuer are refused until a newer list is there"
                 }
@@ -204,7 +216,9 @@ fn load_file(
         let Ok((&[], list)) = CertificateRevocationList::from_der(&der) else {
             return Err(not_whole(path));
         };
-        let authority = issuers.vouch(path, &list, findings)?;
+        let revoked = entries(path, &list, &der)?;
+        let scope = Scope::read(&list).map_err(|fault| unusable(path, &list, fault))?;
+        let authority = issuers.vouch(path, &list, &der, findings)?;
         let number = list.crl_number().map(BigUint::to_bytes_be);
         let number = number.unwrap_or_default();
         found.push(RevocationList {
@@ -214,9 +228,11 @@ fn load_file(
                 name: list.issuer().as_raw().to_vec(),
                 text: list.issuer().to_string(),
             },
-            scope: scope(&list),
+            scope,
+            is_delta: is_delta(&list),
+            revoked,
             this_update: list.last_update().timestamp(),
-            next_update: list.next_update().map(|time| time.timestamp()),
+            next_update: list.next_update().map_or(i64::MAX, |time| time.timestamp()),
             number: (number.len(), number),
             der,
         });
@@ -224,10 +240,29 @@ fn load_file(
     Ok(found)
 }
 
-fn scope(list: &CertificateRevocationList<'_>) -> Vec<u8> {
+/// Reads the entries with rustls-webpki, which knows what it must not pass over (RFC 5280 sections
+/// 5.2 and 5.3); it is not shown what it refuses and [`status`] heeds.
+fn entries(
+    path: &Path,
+    list: &CertificateRevocationList<'_>,
+    der: &[u8],
+) -> Result<CertRevocationList<'static>, MaterialError> {
+    let read = OwnedCertRevocationList::from_der(&disguise::list(der));
+    read.map(CertRevocationList::Owned)
+        .map_err(|error| unusable(path, list, &words::of_list(&error)))
+}
+
+fn unusable(path: &Path, list: &CertificateRevocationList<'_>, fault: &str) -> MaterialError {
+    MaterialError::new(
+        path,
+        format!("the CRL of {} cannot be used: {fault}", list.issuer()),
+        "expected a whole list that its CA signs, or one that is divided by distribution points",
+    )
+}
+
+fn is_delta(list: &CertificateRevocationList<'_>) -> bool {
     let mut extensions = list.extensions().iter();
-    let point = extensions.find(|found| found.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT);
-    point.map(|point| point.value.to_vec()).unwrap_or_default()
+    extensions.any(|found| found.oid == OID_X509_EXT_DELTA_CRL_INDICATOR)
 }
 
 fn not_whole(path: &Path) -> MaterialError {
@@ -239,20 +274,22 @@ fn not_whole(path: &Path) -> MaterialError {
 }
 
 impl Issuers<'_> {
-    /// The place of the trusted CA that signed the list; refused where it only claims so.
+    /// The key of the trusted CA that signed the list; refused where it only claims so.
     fn vouch(
         &self,
         path: &Path,
         list: &CertificateRevocationList<'_>,
+        der: &[u8],
         findings: &mut Findings,
-    ) -> Result<Option<usize>, MaterialError> {
+    ) -> Result<Option<Vec<u8>>, MaterialError> {
         let parse = |der| Some(X509Certificate::from_der(der).ok()?.1);
-        let places = self.authorities.iter().enumerate();
-        let mut named = places
-            .filter_map(|(place, der)| Some((place, parse(der)?)))
-            .filter(|(_, authority)| authority.subject().as_raw() == list.issuer().as_raw())
-            .peekable();
-        if named.peek().is_none() {
+        let named: Vec<_> = self
+            .authorities
+            .iter()
+            .filter_map(|der| parse(der))
+            .filter(|authority| authority.subject().as_raw() == list.issuer().as_raw())
+            .collect();
+        if named.is_empty() {
             findings.warnings.push(MaterialError::new(
                 path,
                 format!("the CRL of {} is of no CA in tls.clients.ca", list.issuer()),
@@ -260,33 +297,26 @@ impl Issuers<'_> {
             ));
             return Ok(None);
         }
-        if let Some((place, _)) = named.find(|(_, authority)| self.signed(authority, list)) {
-            return Ok(Some(place));
+        let mut signers = named.iter().map(Signer::from);
+        match signers.find(|signer| signer.signed(der, self.provider)) {
+            Some(signer) if signer.may_sign_lists => Ok(Some(signer.key.to_vec())),
+            // RFC 5280 section 6.3.3 (f).
+            Some(_) => Err(MaterialError::new(
+                path,
+                format!(
+                    "the CRL of {} is not believed: the key usage of its CA in tls.clients.ca does not have cRLSign",
+                    list.issuer()
+                ),
+                "fetch a list that a CA with cRLSign signs, or put a certificate with it into tls.clients.ca",
+            )),
+            None => Err(MaterialError::new(
+                path,
+                format!(
+                    "the CRL of {} is not signed by the CA of that name in tls.clients.ca",
+                    list.issuer()
+                ),
+                "fetch the list of this very CA: another one may have the same name",
+            )),
         }
-        Err(MaterialError::new(
-            path,
-            format!(
-                "the CRL of {} is not signed by the CA of that name in tls.clients.ca",
-                list.issuer()
-            ),
-            "fetch the list of this very CA: another one may have the same name",
-        ))
-    }
-
-    /// Tries every algorithm: the right one is the one that verifies. The verifier will hold the
-    /// list's own word for it against the key.
-    fn signed(
-        &self,
-        authority: &X509Certificate<'_>,
-        list: &CertificateRevocationList<'_>,
-    ) -> bool {
-        let key = &authority.public_key().subject_public_key.data;
-        let signature = &list.signature_value.data;
-        let mut algorithms = self.provider.signature_verification_algorithms.all.iter();
-        algorithms.any(|algorithm| {
-            algorithm
-                .verify_signature(key, list.tbs_cert_list.as_ref(), signature)
-                .is_ok()
-        })
     }
 }

@@ -1,7 +1,10 @@
 //! A TLS connection over TCP, for the stages in which one thing happens at a time: handshake,
 //! request, answer. The relay takes it apart and drives both directions itself.
 
-use super::session::{Received, Session};
+use super::{
+    session::{Received, Session},
+    words,
+};
 use crate::runtime::{buffers::Buffers, permits::Turnstile};
 use rustls::ServerConfig;
 use std::{io, sync::Arc, time::Duration};
@@ -33,7 +36,7 @@ pub enum StreamError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The peer broke TLS, or was not trusted.
-    #[error("{0}")]
+    #[error("{}", words::of(.0))]
     Tls(#[from] rustls::Error),
 }
 

@@ -7,7 +7,8 @@
 
 use super::{
     ClientTrust, CrlPolicy, MinVersion, TlsSettings,
-    revocation::{self, Findings, Issuers, RevocationList},
+    path::{self, GoodPath, Paths},
+    revocation::{self, Findings, Issuers, RevocationList, status::Lists},
     tickets::{Binding, OwnKeys, TicketKeys, Tickets},
     verifier::Verifier,
 };
@@ -20,16 +21,16 @@ use crate::{
     policy::{ClientCertMode, judgement::Standing},
 };
 use rustls::{
-    CertificateError, RootCertStore, ServerConfig, SupportedProtocolVersion,
+    CertificateError, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, UnixTime},
+    pki_types::CertificateDer,
     server::{
         NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier, danger::ClientCertVerifier,
     },
     version::{TLS12, TLS13},
 };
 use sha2::{Digest, Sha256};
-use std::{fmt::Display, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Display, path::Path, sync::Arc};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// Credentials and trust of one snapshot.
@@ -102,17 +103,21 @@ impl Trust {
     ///
     /// It is what a handshake would say then; a chain that nobody can judge is of an unknown
     /// issuer.
-    pub fn standing(&self, chain: &[CertificateDer<'_>], now: i64) -> Standing {
+    pub fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: i64,
+    ) -> Result<GoodPath, rustls::Error> {
         let (Some(verifier), Some((leaf, rest))) = (&self.verifier, chain.split_first()) else {
-            return Standing::UnknownIssuer;
+            return Err(CertificateError::UnknownIssuer.into());
         };
-        let seconds = Duration::from_secs(u64::try_from(now).unwrap_or_default());
-        let moment = UnixTime::since_unix_epoch(seconds);
-        match verifier.verify_client_cert(leaf, rest, moment) {
-            Ok(_) => Standing::Trusted,
-            Err(rustls::Error::InvalidCertificate(error)) => standing_of(&error),
-            Err(_) => Standing::Invalid,
-        }
+        verifier.verify(leaf, rest, now)
+    }
+
+    /// The same as [`Trust::verify`] says, in short.
+    pub fn standing(&self, chain: &[CertificateDer<'_>], now: i64) -> Standing {
+        let said = self.verify(chain, now);
+        said.map_or_else(|error| standing_after(&error), |_| Standing::Trusted)
     }
 
     /// The same for the same CAs, CRLs and policies: then a chain has the standing that it had.
@@ -128,6 +133,14 @@ impl Trust {
             ClientCertMode::Required => self.required.as_ref(),
         };
         asking.unwrap_or(&self.off)
+    }
+}
+
+/// What an error of [`Trust::verify`] says of a chain.
+pub fn standing_after(error: &rustls::Error) -> Standing {
+    match error {
+        rustls::Error::InvalidCertificate(error) => standing_of(error),
+        _ => Standing::Invalid,
     }
 }
 
@@ -164,9 +177,7 @@ impl Parts<'_> {
         server_uri: Option<String>,
     ) -> Result<Trust, MaterialError> {
         let digest = authorities.as_ref().map_or([0; 32], |known| known.digest);
-        let verifier = authorities
-            .map(|authorities| self.verifier(&authorities))
-            .transpose()?;
+        let verifier = authorities.map(|authorities| self.verifier(authorities));
         let config = |verifier, mode| {
             let ticketer = self.tickets.ticketer(binding(mode, &digest));
             self.config(verifier, ticketer).map_err(impossible)
@@ -193,27 +204,20 @@ impl Parts<'_> {
         })
     }
 
-    fn verifier(&self, authorities: &Authorities) -> Result<Verifier, MaterialError> {
-        let clients = &self.settings.clients;
+    fn verifier(&self, authorities: Authorities) -> Verifier {
         let Authorities {
             certificates,
             lists,
             digest,
         } = authorities;
-        let verifier = Verifier::new(clients, &self.provider, certificates, lists);
-        let in_use = self.in_use.filter(|trust| trust.digest == *digest);
-        let in_use = in_use.and_then(|trust| trust.verifier.as_ref());
-        let verifier = verifier.map(|verifier| match in_use {
+        let lists = Lists::new(&self.settings.clients, lists);
+        let paths = Paths::new(&certificates, lists, self.provider.clone());
+        let verifier = Verifier::new(paths, &self.provider);
+        let in_use = self.in_use.filter(|trust| trust.digest == digest);
+        match in_use.and_then(|trust| trust.verifier.as_ref()) {
             Some(in_use) => verifier.knowing(in_use),
             None => verifier,
-        });
-        verifier.map_err(|error| {
-            MaterialError::new(
-                first_path(&clients.crl, &clients.ca),
-                format!("client certificates cannot be verified with these files: {error}"),
-                "check that tls.clients.ca holds CA certificates and tls.clients.crl whole CRLs, no delta or indirect ones",
-            )
-        })
+        }
     }
 
     fn config(
@@ -403,22 +407,12 @@ fn load_ca(
                 "put its renewed certificate in its place, or take it out so that its clients are refused",
             ));
         }
-        RootCertStore::empty()
-            .add(der.clone())
-            .map_err(|error| unusable(error.to_string()))?;
+        if path::anchor(&der).is_none() {
+            return Err(unusable("it is not as RFC 5280 has it".into()));
+        }
         certificates.push(der);
     }
     Ok(earliest)
-}
-
-fn first_path<'a>(
-    lists: &'a [std::path::PathBuf],
-    authorities: &'a [std::path::PathBuf],
-) -> &'a Path {
-    lists
-        .first()
-        .or(authorities.first())
-        .map_or(Path::new("tls.clients"), |path| path)
 }
 
 #[cfg(test)]

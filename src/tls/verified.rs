@@ -1,11 +1,11 @@
 //! Chains that were found to be trusted, so that a client that comes back costs no signature.
 //!
-//! Under one set of CAs and CRLs a verdict changes with time alone: a certificate or a list runs
-//! out. So a chain that was trusted at one time is trusted until the first of them does. Nothing
-//! else is kept: a refusal is found anew each time, and whoever shows a chain still has to prove
+//! Under one set of CAs and CRLs a verdict changes with time alone: a certificate of the path that
+//! was found or a list runs out. So a chain that was trusted at one time is trusted until the first
+//! of them does. Nothing else is kept: a refusal is found anew each time, and whoever shows a chain still has to prove
 //! that it has the key.
 
-use crate::policy::identity::common_validity;
+use super::path::GoodPath;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 use std::{
@@ -19,70 +19,58 @@ use std::{
 const CHAINS_MAX: usize = 4096;
 
 /// The chains that are trusted under one set of CAs and CRLs, and when.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct VerifiedChains {
-    /// In seconds since 1970: from when a chain was verified to when it has to be again.
-    trusted: Mutex<HashMap<[u8; 32], Range<i64>>>,
-    /// When the first of the lists has to be looked at again.
-    lists_until: i64,
+    trusted: Mutex<HashMap<[u8; 32], Known>>,
+}
+
+/// A chain that was verified.
+#[derive(Debug)]
+struct Known {
+    /// In seconds since 1970: from when it was verified to when it has to be again.
+    good: Range<i64>,
+    path: GoodPath,
 }
 
 /// One chain that is being looked at.
-pub(super) struct Chain<'a> {
-    leaf: &'a CertificateDer<'a>,
-    rest: &'a [CertificateDer<'a>],
+pub(super) struct Chain {
     digest: [u8; 32],
 }
 
 impl VerifiedChains {
-    /// None yet. `lists_until` is the first `nextUpdate` of the CRLs that verdicts depend on, in
-    /// seconds since 1970.
-    pub(super) fn new(lists_until: Option<i64>) -> Self {
-        Self {
-            trusted: Mutex::default(),
-            lists_until: lists_until.unwrap_or(i64::MAX),
-        }
-    }
-
-    /// Whether a chain is known to be trusted at `now`.
-    pub(super) fn trusts(&self, chain: &Chain<'_>, now: i64) -> bool {
+    /// The path of a chain, if it is known to be good at `now`.
+    pub(super) fn find(&self, chain: &Chain, now: i64) -> Option<GoodPath> {
         let trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
-        trusted
-            .get(&chain.digest)
-            .is_some_and(|good| good.contains(&now))
+        let known = trusted.get(&chain.digest);
+        known.filter(|it| it.good.contains(&now)).map(|it| it.path)
     }
 
-    /// Keeps that a chain was verified at `now`, if no part of it is yet to become valid: with
-    /// that, another path through it could come to be found.
-    pub(super) fn keep(&self, chain: &Chain<'_>, now: i64) {
-        let certificates = once(chain.leaf).chain(chain.rest).map(AsRef::as_ref);
-        let Ok(Some(validity)) = common_validity(certificates) else {
-            return;
-        };
-        if !validity.contains(&now) {
-            return;
-        }
+    /// Keeps the path that was found good at `now`.
+    pub(super) fn keep(&self, chain: &Chain, now: i64, path: GoodPath) {
         let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
         if trusted.len() >= CHAINS_MAX {
             trusted.clear();
         }
-        trusted.insert(chain.digest, now..self.lists_until.min(*validity.end()));
+        let good = now..path.lists_until.min(path.not_after);
+        trusted.insert(chain.digest, Known { good, path });
     }
 }
 
-impl<'a> Chain<'a> {
-    pub(super) fn new(leaf: &'a CertificateDer<'a>, rest: &'a [CertificateDer<'a>]) -> Self {
+impl Chain {
+    pub(super) fn new(leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>]) -> Self {
         Self {
-            leaf,
-            rest,
-            digest: chain_digest(once(leaf).chain(rest)),
+            digest: digest(once(leaf).chain(rest)),
         }
     }
 }
 
 /// SHA-256 over the certificates of a chain; lengths go along, so that no two chains are the same
-/// octets.
-pub fn chain_digest<'a>(chain: impl IntoIterator<Item = &'a CertificateDer<'a>>) -> [u8; 32] {
+/// bytes.
+pub fn chain_digest(chain: &[CertificateDer<'_>]) -> [u8; 32] {
+    digest(chain.iter())
+}
+
+fn digest<'a, 'c: 'a>(chain: impl Iterator<Item = &'a CertificateDer<'c>>) -> [u8; 32] {
     let mut digest = Sha256::new();
     for certificate in chain {
         digest.update(certificate.len().to_be_bytes());
@@ -94,71 +82,61 @@ pub fn chain_digest<'a>(chain: impl IntoIterator<Item = &'a CertificateDer<'a>>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertificateParams, KeyPair};
-    use time::OffsetDateTime;
+    use std::slice;
 
     const NOW: i64 = 1_800_000_000;
 
-    fn valid(from: i64, to: i64) -> CertificateDer<'static> {
-        let mut params = CertificateParams::default();
-        let time = |seconds| OffsetDateTime::from_unix_timestamp(NOW + seconds).unwrap();
-        (params.not_before, params.not_after) = (time(from), time(to));
-        let key = KeyPair::generate().unwrap();
-        params.self_signed(&key).unwrap().der().clone()
+    fn chain(name: &'static [u8]) -> Chain {
+        Chain::new(&CertificateDer::from(name), &[])
+    }
+
+    fn path(not_after: i64, lists_until: i64) -> GoodPath {
+        GoodPath {
+            not_after: NOW + not_after,
+            lists_until: NOW + lists_until,
+        }
     }
 
     #[test]
-    fn a_chain_is_trusted_until_its_first_certificate_ends_and_not_before_it_was_verified() {
-        let (leaf, rest) = (valid(0, 100), [valid(0, 50)]);
-        let chain = Chain::new(&leaf, &rest);
-        let verified = VerifiedChains::new(None);
-        assert!(!verified.trusts(&chain, NOW));
-        verified.keep(&chain, NOW);
+    fn a_chain_is_trusted_until_its_path_ends_and_not_before_it_was_verified() {
+        let verified = VerifiedChains::default();
+        let chain = chain(b"one");
+        assert_eq!(verified.find(&chain, NOW), None);
+        verified.keep(&chain, NOW, path(50, 100));
         for (moment, trusted) in [(-1, false), (0, true), (49, true), (50, false), (99, false)] {
-            assert_eq!(verified.trusts(&chain, NOW + moment), trusted, "{moment}");
+            let found = verified.find(&chain, NOW + moment);
+            assert_eq!(found, trusted.then_some(path(50, 100)), "{moment}");
         }
     }
 
     #[test]
     fn a_chain_is_verified_anew_when_a_list_is_due() {
-        let leaf = valid(0, 100);
-        let chain = Chain::new(&leaf, &[]);
-        let verified = VerifiedChains::new(Some(NOW + 20));
-        verified.keep(&chain, NOW);
-        assert!(verified.trusts(&chain, NOW + 19));
-        assert!(!verified.trusts(&chain, NOW + 20));
-    }
-
-    #[test]
-    fn a_chain_with_a_part_that_is_yet_to_become_valid_is_verified_each_time() {
-        let (leaf, rest) = (valid(0, 100), [valid(10, 100)]);
-        let chain = Chain::new(&leaf, &rest);
-        let verified = VerifiedChains::new(None);
-        verified.keep(&chain, NOW);
-        assert!(!verified.trusts(&chain, NOW));
-        verified.keep(&chain, NOW + 10);
-        assert!(verified.trusts(&chain, NOW + 10));
+        let verified = VerifiedChains::default();
+        let chain = chain(b"one");
+        verified.keep(&chain, NOW, path(100, 20));
+        assert!(verified.find(&chain, NOW + 19).is_some());
+        assert_eq!(verified.find(&chain, NOW + 20), None);
     }
 
     #[test]
     fn another_chain_with_the_same_leaf_is_another_chain() {
-        let (leaf, one, other) = (valid(0, 9), valid(0, 9), valid(0, 9));
-        let verified = VerifiedChains::new(None);
-        let (one, other) = ([one], [other]);
-        verified.keep(&Chain::new(&leaf, &one), NOW);
-        assert!(verified.trusts(&Chain::new(&leaf, &one), NOW));
-        assert!(!verified.trusts(&Chain::new(&leaf, &other), NOW));
-        assert!(!verified.trusts(&Chain::new(&leaf, &[]), NOW));
+        let [leaf, one, other] =
+            [b"leaf", b"one!", b"two!"].map(|der| CertificateDer::from(&der[..]));
+        let verified = VerifiedChains::default();
+        let of = |rest: &[CertificateDer<'_>]| Chain::new(&leaf, rest);
+        verified.keep(&of(slice::from_ref(&one)), NOW, path(9, 9));
+        assert!(verified.find(&of(&[one]), NOW).is_some());
+        assert_eq!(verified.find(&of(&[other]), NOW), None);
+        assert_eq!(verified.find(&of(&[]), NOW), None);
     }
 
     #[test]
     fn a_crowd_of_chains_does_not_add_up() {
-        let leaf = valid(0, 9);
-        let verified = VerifiedChains::new(None);
+        let verified = VerifiedChains::default();
         for number in 0..CHAINS_MAX + 10 {
-            let mut chain = Chain::new(&leaf, &[]);
+            let mut chain = chain(b"one");
             chain.digest = Sha256::digest(number.to_be_bytes()).into();
-            verified.keep(&chain, NOW);
+            verified.keep(&chain, NOW, path(9, 9));
         }
         assert!(verified.trusted.lock().unwrap().len() <= CHAINS_MAX);
     }

@@ -1,76 +1,52 @@
-//! Verifies clients' chains: rustls' verifier, once for each set of CAs with names of their own.
+//! Verifies clients' chains, and the signatures of those who show them.
 //!
-//! A CA that has changed its key keeps its name, and for a while both keys are trusted, each with
-//! its own list. rustls finds the list of an issuer by the name alone, and would hold the list of
-//! one key against the clients of the other. So such CAs are kept apart: a chain is good if one
-//! set says so and none says that it is revoked.
+//! [`Paths`] says which chains are good; rustls asks here, and so does whoever judges an open
+//! socket, a resumed session or a configuration (`tidegate explain`).
 
 use super::{
-    ClientTrust, CrlPolicy,
-    revocation::{self, RevocationList},
-    trust::standing_of,
+    disguise::Disguised,
+    path::{GoodPath, Paths},
     verified::{Chain, VerifiedChains},
 };
-use crate::policy::judgement::Standing;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, UnixTime},
-    server::{
-        VerifierBuilderError, WebPkiClientVerifier,
-        danger::{ClientCertVerified, ClientCertVerifier},
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
     },
+    pki_types::{CertificateDer, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
 };
-use std::{collections::HashMap, sync::Arc};
-use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+use std::{fmt, sync::Arc};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer, public_key::PublicKey};
 
-/// Verifies chains against all sets; clones share them, because they hold every list.
+/// Verifies chains; clones share what it holds.
 #[derive(Clone, Debug)]
 pub(super) struct Verifier {
-    first: Arc<dyn ClientCertVerifier>,
-    others: Arc<[Arc<dyn ClientCertVerifier>]>,
+    paths: Arc<Paths>,
+    names: Arc<[DistinguishedName]>,
+    algorithms: WebPkiSupportedAlgorithms,
     verified: Arc<VerifiedChains>,
     mandatory: bool,
 }
 
+/// A client's key that no handshake could be finished with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct UnusableKey(String);
+
+/// The RSA keys that the signatures of clients are verified with, in bits.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
 impl Verifier {
-    /// A verifier that requires a certificate; `authorities` are CAs that rustls can use.
-    pub(super) fn new(
-        clients: &ClientTrust,
-        provider: &Arc<CryptoProvider>,
-        authorities: &[CertificateDer<'static>],
-        lists: &[RevocationList],
-    ) -> Result<Self, VerifierBuilderError> {
-        let sets = sets(authorities);
-        let count = sets.iter().max().map_or(1, |last| last + 1);
-        let mut verifiers = (0..count).map(|set| {
-            let of_set = |place: usize| sets.get(place) == Some(&set);
-            let own = authorities.iter().zip(&sets);
-            let own = own
-                .filter(|(_, of)| **of == set)
-                .map(|(der, _)| der.clone());
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(own);
-            let mut relevant: Vec<_> = lists
-                .iter()
-                .filter(|list| list.authority.is_none_or(of_set))
-                .collect();
-            if relevant.is_empty() && clients.crl_missing == CrlPolicy::Refuse {
-                // Without any list rustls would look for no revocation at all.
-                relevant = lists.iter().collect();
-            }
-            build(clients, provider, roots, &relevant)
-        });
-        let first = verifiers
-            .next()
-            .ok_or(VerifierBuilderError::NoRootAnchors)??;
-        Ok(Self {
-            first,
-            others: verifiers.collect::<Result<_, _>>()?,
-            verified: Arc::new(VerifiedChains::new(lists_until(clients, lists))),
+    /// A verifier that requires a certificate.
+    pub(super) fn new(paths: Paths, provider: &CryptoProvider) -> Self {
+        Self {
+            names: paths.names().into(),
+            paths: Arc::new(paths),
+            algorithms: provider.signature_verification_algorithms,
+            verified: Arc::default(),
             mandatory: true,
-        })
+        }
     }
 
     /// The same, but clients may come without a certificate.
@@ -97,114 +73,114 @@ impl Verifier {
         rest: &[CertificateDer<'_>],
         now: i64,
     ) -> bool {
-        self.verified.trusts(&Chain::new(leaf, rest), now)
+        self.verified.find(&Chain::new(leaf, rest), now).is_some()
     }
 
-    /// Asks every set.
-    fn ask(
+    /// The path from a client's certificate to a CA, at a time in seconds since 1970.
+    pub(super) fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         rest: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Verified {
-        let said = ask_one(&self.first, leaf, rest, now);
-        self.others.iter().fold(said, |said, set| {
-            let other = ask_one(set, leaf, rest, now);
-            if weight(&other) > weight(&said) {
-                other
-            } else {
-                said
-            }
-        })
-    }
-}
-
-/// A list that another key has signed says nothing: the issuer's own is missing.
-fn ask_one(
-    set: &Arc<dyn ClientCertVerifier>,
-    leaf: &CertificateDer<'_>,
-    rest: &[CertificateDer<'_>],
-    now: UnixTime,
-) -> Verified {
-    let said = set.verify_client_cert(leaf, rest, now);
-    said.map_err(|error| match error {
-        rustls::Error::InvalidCertRevocationList(_) => {
-            CertificateError::UnknownRevocationStatus.into()
+        now: i64,
+    ) -> Result<GoodPath, Error> {
+        let chain = Chain::new(leaf, rest);
+        if let Some(path) = self.verified.find(&chain, now) {
+            return Ok(path);
         }
-        error => error,
-    })
-}
+        let path = self.paths.find(leaf, rest, now).map_err(error)?;
+        self.check_key(leaf)?;
+        self.verified.keep(&chain, now, path);
+        Ok(path)
+    }
 
-/// When the first list runs out, where clients are refused then; in seconds since 1970.
-fn lists_until(clients: &ClientTrust, lists: &[RevocationList]) -> Option<i64> {
-    let refused = clients.crl_expired == CrlPolicy::Refuse;
-    let ends = revocation::current(lists).filter_map(|list| list.next_update);
-    ends.min().filter(|_| refused)
-}
-
-/// The set of each CA: the first key of a name is in the first set, the second in the second.
-fn sets(authorities: &[CertificateDer<'static>]) -> Vec<usize> {
-    let mut keys: HashMap<Vec<u8>, Vec<Vec<u8>>> = HashMap::new();
-    let set = |der: &CertificateDer<'_>| {
-        let Ok((_, authority)) = X509Certificate::from_der(der) else {
-            return 0;
+    /// Whether a client can sign its handshake with the key of its certificate. Else it would be
+    /// told that its signature is wrong, and whoever asks without a handshake that all is well.
+    fn check_key(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        let (_, leaf) =
+            X509Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        let key = leaf.public_key();
+        let fault = match key.parsed() {
+            Ok(PublicKey::RSA(rsa)) if !RSA_BITS.contains(&bits(rsa.modulus)) => {
+                format!("it is RSA of {} bits", bits(rsa.modulus))
+            }
+            _ if self.knows_algorithm(key.raw) => return Ok(()),
+            _ => format!(
+                "its algorithm or curve is not known ({})",
+                key.algorithm.algorithm
+            ),
         };
-        let name = authority.subject().as_raw().to_vec();
-        let named = keys.entry(name).or_default();
-        let key = authority.public_key().raw;
-        let known = named.iter().position(|known| known == key);
-        known.unwrap_or_else(|| {
-            named.push(key.to_vec());
-            named.len() - 1
-        })
+        let unusable = OtherError(Arc::new(UnusableKey(fault)));
+        Err(CertificateError::Other(unusable).into())
+    }
+
+    fn knows_algorithm(&self, key: &[u8]) -> bool {
+        let parts = super::der::Element::document(key).and_then(|key| key.children());
+        let algorithm = parts.and_then(|parts| parts.first().map(|first| first.content));
+        let mut known = self.algorithms.all.iter();
+        known.any(|known| Some(known.public_key_alg_id().as_ref()) == algorithm)
+    }
+}
+
+/// The length of a number without leading zeros.
+fn bits(number: &[u8]) -> usize {
+    let mut digits = number.iter().skip_while(|byte| **byte == 0);
+    let first = digits.next().map_or(0, |byte| 8 - byte.leading_zeros());
+    let first = usize::try_from(first).unwrap_or_default();
+    first + 8 * digits.count()
+}
+
+/// What an error of rustls-webpki is to rustls, which chooses the alert by it.
+fn error(error: webpki::Error) -> Error {
+    use webpki::Error as E;
+    let error = match error {
+        E::BadDer | E::BadDerTime | E::TrailingData(_) => CertificateError::BadEncoding,
+        E::CertNotValidYet { .. } => CertificateError::NotValidYet,
+        E::CertExpired { .. } | E::InvalidCertValidity => CertificateError::Expired,
+        E::UnknownIssuer => CertificateError::UnknownIssuer,
+        E::CertRevoked => CertificateError::Revoked,
+        E::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
+        E::CrlExpired { .. } => CertificateError::ExpiredRevocationList,
+        E::InvalidSignatureForPublicKey => CertificateError::BadSignature,
+        E::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
+        E::UnsupportedSignatureAlgorithmContext(context) => {
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: context.signature_algorithm_id,
+                supported_algorithms: context.supported_algorithms,
+            }
+        }
+        E::UnsupportedSignatureAlgorithmForPublicKeyContext(context) => {
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: context.signature_algorithm_id,
+                public_key_algorithm_id: context.public_key_algorithm_id,
+            }
+        }
+        other => CertificateError::Other(OtherError(Arc::new(other))),
     };
-    authorities.iter().map(set).collect()
+    error.into()
 }
 
-fn build(
-    clients: &ClientTrust,
-    provider: &Arc<CryptoProvider>,
-    roots: RootCertStore,
-    lists: &[&RevocationList],
-) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
-    let mut builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .with_crls(lists.iter().map(|list| list.der.clone()));
-    if clients.crl_missing == CrlPolicy::Allow {
-        builder = builder.allow_unknown_revocation_status();
-    }
-    if clients.crl_expired == CrlPolicy::Refuse {
-        builder = builder.enforce_revocation_expiration();
-    }
-    builder.build()
-}
-
-type Verified = Result<ClientCertVerified, rustls::Error>;
-
-/// What counts more of what two sets say: a revocation, then trust, then what tells most.
-fn weight(verified: &Verified) -> u8 {
-    match verified {
-        Ok(_) => 6,
-        Err(rustls::Error::InvalidCertificate(error)) => match standing_of(error) {
-            Standing::Revoked => 7,
-            Standing::Expired | Standing::NotYetValid => 5,
-            Standing::StatusUnknown => 4,
-            Standing::WrongPurpose => 3,
-            Standing::Invalid | Standing::Trusted => 2,
-            Standing::UnknownIssuer => 1,
-        },
-        Err(_) => 0,
+impl fmt::Display for UnusableKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the key of the client's certificate cannot sign a handshake: {}; RSA of {} to {} bits, \
+             ECDSA on P-256, P-384 and P-521, and Ed25519 can",
+            self.0,
+            RSA_BITS.start(),
+            RSA_BITS.end()
+        )
     }
 }
+
+impl std::error::Error for UnusableKey {}
 
 impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
         self.mandatory
     }
 
-    /// Every name is in the first set.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.first.root_hint_subjects()
+        &self.names
     }
 
     fn verify_client_cert(
@@ -212,17 +188,10 @@ impl ClientCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         rest: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Verified {
+    ) -> Result<ClientCertVerified, Error> {
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let chain = Chain::new(leaf, rest);
-        if self.verified.trusts(&chain, seconds) {
-            return Ok(ClientCertVerified::assertion());
-        }
-        let verified = self.ask(leaf, rest, now);
-        if verified.is_ok() {
-            self.verified.keep(&chain, seconds);
-        }
-        verified
+        self.verify(leaf, rest, seconds)?;
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -230,8 +199,9 @@ impl ClientCertVerifier for Verifier {
         message: &[u8],
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.first.verify_tls12_signature(message, leaf, signed)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let leaf = Disguised::new(leaf);
+        verify_tls12_signature(message, &leaf.shown, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -239,11 +209,12 @@ impl ClientCertVerifier for Verifier {
         message: &[u8],
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.first.verify_tls13_signature(message, leaf, signed)
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let leaf = Disguised::new(leaf);
+        verify_tls13_signature(message, &leaf.shown, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.first.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }

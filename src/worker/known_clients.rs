@@ -2,11 +2,10 @@
 
 use crate::{
     policy::{
-        client::Client,
         identity::{Identity, IdentityError},
         judgement::Standing,
     },
-    tls::verified::chain_digest,
+    tls::{client::Client, verified::chain_digest},
 };
 use rustls::pki_types::CertificateDer;
 use std::{
@@ -29,14 +28,13 @@ struct Table {
 struct Known {
     identity: Weak<Identity>,
     chain: Weak<[CertificateDer<'static>]>,
-    not_after: Option<i64>,
 }
 
 /// Chains that are known before the first look for those that are gone.
 const KNOWN_AT_LEAST: usize = 64;
 
 impl KnownClients {
-    /// Who shows a chain, which is not empty; as trusted as whoever asks has found.
+    /// Who shows a chain, which is not empty, of whom nobody has said anything yet.
     pub(crate) fn client(
         &self,
         chain: &[CertificateDer<'static>],
@@ -52,7 +50,6 @@ impl KnownClients {
             let known_now = Known {
                 identity: Arc::downgrade(identity),
                 chain: Arc::downgrade(&client.chain),
-                not_after: client.not_after,
             };
             table.by_digest.insert(digest, known_now);
         }
@@ -77,9 +74,9 @@ impl Known {
     fn client(&self) -> Option<Client> {
         Some(Client {
             identity: Some(self.identity.upgrade()?),
-            not_after: self.not_after,
+            not_after: None,
             chain: self.chain.upgrade()?,
-            standing: Standing::Trusted,
+            standing: Standing::UnknownIssuer,
         })
     }
 }

@@ -7,14 +7,13 @@ use crate::{
         ConnectionGuard, ListenerMetrics,
         event::{self, Parties},
     },
-    policy::client::Client,
     roster::{
         quotas::{Seat, Who},
         sockets::ConnectionId,
     },
     runtime::permits::Held,
     snapshot::Snapshot,
-    tls::stream::TlsStream,
+    tls::{client::Client, stream::TlsStream},
 };
 use std::{cell::OnceCell, fmt::Display, net::SocketAddr, rc::Rc, sync::Arc};
 use tokio::time::Instant;

@@ -1,8 +1,11 @@
 //! Certificates that govern live sockets: what a reload, a clock and a ticket change.
 
+mod constraints;
+mod divided;
 mod limits;
 mod lists;
 mod live;
+mod path;
 mod resumption;
 
 use crate::support::{

@@ -239,6 +239,55 @@ fn a_revoked_intermediate_is_told_from_the_client_s_own_certificate() {
     );
 }
 
+/// An RSA key of so many bits, which nobody has the private part of.
+struct RsaKey(usize);
+
+impl rcgen::PublicKeyData for RsaKey {
+    /// RFC 8017 section A.1.1, modulus and exponent.
+    fn der_bytes(&self) -> &[u8] {
+        let modulus = vec![0xc5; self.0 / 8];
+        let integer = |bytes: &[u8]| {
+            let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+            [&[2, 0x82], &length[..], bytes].concat()
+        };
+        let parts = [integer(&[&[0], &modulus[..]].concat()), vec![2, 3, 1, 0, 1]].concat();
+        let length = u16::try_from(parts.len()).unwrap().to_be_bytes();
+        [&[0x30, 0x82], &length[..], &parts].concat().leak()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
+#[test]
+fn a_key_that_no_handshake_can_be_signed_with_is_refused_as_there() {
+    let folder = Folder::new();
+    let key = KeyPair::from_pem(&folder.ca.key_pem()).unwrap();
+    let issuer = Issuer::from_ca_cert_der(folder.ca.certificate(), key).unwrap();
+    for (bits, expected) in [(1024, false), (2048, true), (8192, true), (8200, false)] {
+        let mut parameters = CertificateParams::default();
+        let names = &mut parameters.distinguished_name;
+        *names = rcgen::DistinguishedName::new();
+        names.push(DnType::CommonName, "Alice");
+        let leaf = parameters.signed_by(&RsaKey(bits), &issuer).unwrap();
+        folder.write("rsa.pem", &leaf.pem());
+        let file = folder.path.join("rsa.pem");
+        let (admitted, text) = explained(&folder.args(Some(&file), "a.test", "/chat"));
+        assert_eq!(admitted, expected, "{bits}: {text}");
+        if !admitted {
+            assert!(
+                text.contains(&format!("it is RSA of {bits} bits")),
+                "{text}"
+            );
+            assert!(
+                text.ends_with("in the handshake: certificate_bad\n"),
+                "{text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn an_origin_is_judged_where_the_route_looks_at_it() {
     let folder = Folder::new();

@@ -335,21 +335,3 @@ fn second_san_extension_is_refused() {
         Err(IdentityError::Malformed)
     );
 }
-
-#[test]
-fn a_chain_is_valid_from_its_last_beginning_to_its_first_end() {
-    let valid = |from, to| {
-        let mut params = CertificateParams::default();
-        params.not_before = rcgen::date_time_ymd(from, 1, 1);
-        params.not_after = rcgen::date_time_ymd(to, 1, 1);
-        self_signed(&params)
-    };
-    let chain = [valid(2020, 2030), valid(2021, 2027), valid(2019, 2028)];
-    let common = common_validity(chain.iter().map(Vec::as_slice));
-    assert_eq!(common, Ok(Some(1_609_459_200..=1_798_761_600)));
-    assert_eq!(common_validity([]), Ok(None));
-    assert_eq!(
-        common_validity([b"no".as_slice()]),
-        Err(IdentityError::Malformed)
-    );
-}

@@ -5,7 +5,7 @@ use crate::{
     cli::certs::{DevelopmentCa, KeyAlgorithm},
     credential::CertificateFiles,
 };
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 /// Settings whose files are in a folder of their own, and a client's chain.
 struct Ground {

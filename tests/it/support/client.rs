@@ -9,6 +9,7 @@ use rustls::{
     },
     crypto::{SupportedKxGroup, aws_lc_rs},
     pki_types::{CertificateDer, ServerName},
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use std::{
     io,
@@ -194,8 +195,10 @@ impl Dial {
             None => builder.with_no_client_auth(),
             Some(issued) => {
                 let chain = [issued.chain(), self.behind.clone()].concat();
-                let key = issued.key().unwrap();
-                builder.with_client_auth_cert(chain, key).unwrap()
+                let key = aws_lc_rs::sign::any_supported_type(&issued.key().unwrap());
+                // Whether the certificate is one that it would accept itself is not asked.
+                let pair = CertifiedKey::new(chain, key.unwrap());
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair)))
             }
         };
         config.enable_sni = self.sni;

@@ -16,6 +16,7 @@
 //! - [`proxy::Proxy`]: the proxy in this process; addresses, metrics, reload, drain, its folder.
 //! - [`process::Process`]: the binary, for signals, exit codes and limits of the system.
 //! - [`credentials::Credentials`]: a CA and what it issues, written where the file names it.
+//! - [`authority::Authority`]: a CA below that one, and certificates that are odd.
 //! - [`client::Dial`]: TLS to the proxy, with whatever certificate, name and version.
 //! - [`request::Upgrade`]: an upgrade request, good until a test spoils it.
 //! - [`wire::Wire`]: a transport of raw octets, heads and frames; both a client's and a backend's.
@@ -37,6 +38,7 @@
     reason = "each part of the harness is there for the tests of some stage"
 )]
 
+pub(crate) mod authority;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod config;
@@ -52,6 +54,7 @@ pub(crate) mod sealed;
 pub(crate) mod wire;
 
 pub(crate) use self::{
+    authority::Authority,
     backend::Backend,
     client::Dial,
     config::Config,

@@ -1,10 +1,12 @@
 //! Lists of revoked certificates, good and bad.
 
-use super::{echoes, open, revoke, with_list};
+use super::{
+    divided::{Kind, Part},
+    echoes, open, revoke, with_list,
+};
 use crate::support::{Backend, Config, Credentials, Proxy, log, within};
 use rcgen::{
-    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope,
-    Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
+    CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber,
 };
 use rustls::AlertDescription;
 use tidegate::{
@@ -50,32 +52,14 @@ fn without_entries() -> CertificateRevocationListParams {
     }
 }
 
-/// The part of the CA's list that is for certificates of one kind, without entries.
-fn part(credentials: &Credentials, scope: CrlScope, from: i64, until: i64) -> Vec<u8> {
-    let key = KeyPair::from_pem(&credentials.ca.key_pem()).unwrap();
-    let issuer = Issuer::from_ca_cert_der(credentials.ca.certificate(), key).unwrap();
-    let now = OffsetDateTime::now_utc();
-    let uris = vec!["http://crl.example/part".to_owned()];
-    let parameters = CertificateRevocationListParams {
-        this_update: now + Duration::seconds(from),
-        next_update: now + Duration::seconds(until),
-        issuing_distribution_point: Some(CrlIssuingDistributionPoint {
-            distribution_point: CrlDistributionPoint { uris },
-            scope: Some(scope),
-        }),
-        ..without_entries()
-    };
-    parameters.signed_by(&issuer).unwrap().der().to_vec()
-}
-
 /// A proxy, its configuration, and a way to give it lists.
-struct Listed {
-    proxy: Proxy,
-    config: Config,
+pub(super) struct Listed {
+    pub(super) proxy: Proxy,
+    pub(super) config: Config,
 }
 
 impl Listed {
-    async fn new() -> (Self, Backend) {
+    pub(super) async fn new() -> (Self, Backend) {
         let backend = Backend::echo().await;
         let config = Config::to(&backend);
         let proxy = Proxy::start(config.clone());
@@ -83,7 +67,7 @@ impl Listed {
     }
 
     /// Puts lists to use, with these lines of `[tls.clients]`.
-    async fn put(&self, lists: &[Vec<u8>], lines: &str) -> Outcome {
+    pub(super) async fn put(&self, lists: &[Vec<u8>], lines: &str) -> Outcome {
         let names: Vec<_> = (0..lists.len()).map(|n| format!("certs/{n}.crl")).collect();
         for (name, list) in names.iter().zip(lists) {
             self.proxy.folder.write(name, list);
@@ -124,7 +108,7 @@ impl Listed {
 }
 
 /// Passes if a reload failed, and said this.
-fn failed(outcome: &Outcome, message: &str) {
+pub(super) fn failed(outcome: &Outcome, message: &str) {
     let Outcome::Failed { problems } = outcome else {
         panic!("not refused: {outcome:?}");
     };
@@ -203,8 +187,9 @@ async fn a_list_that_goes_stale_refuses_new_clients_and_leaves_open_sockets() {
 async fn the_older_part_of_a_divided_list_counts_to_its_end() {
     let (listed, _backend) = Listed::new().await;
     let ours = &listed.proxy.credentials;
-    let clients = part(ours, CrlScope::UserCertsOnly, -1_000, 2);
-    let authorities = part(ours, CrlScope::CaCertsOnly, -10, 1_000);
+    let of = |kind, from, until| Part::of(kind).from(from).until(until).sign(ours);
+    let clients = of(Kind::Leaves, -1_000, 2);
+    let authorities = of(Kind::Authorities, -10, 1_000);
     listed.put(&[clients, authorities], "").await;
     listed.admits().await;
     let path = listed.proxy.folder.path("certs/0.crl");

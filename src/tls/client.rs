@@ -1,7 +1,8 @@
 //! Who a client is, by its certificates.
 
+use super::{GoodPath, trust::standing_after};
 use crate::policy::{
-    identity::{Identity, IdentityError, common_validity},
+    identity::{Identity, IdentityError},
     judgement::Standing,
 };
 use rustls::pki_types::CertificateDer;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 pub struct Client {
     /// Its certificate's names; `None`: it sent no certificate.
     pub identity: Option<Arc<Identity>>,
-    /// The earliest end of validity in its chain, in seconds since 1970.
+    /// When the first certificate of the path to a trusted CA ends, in seconds since 1970.
     pub not_after: Option<i64>,
     /// Its chain, leaf first.
     pub chain: Chain,
@@ -34,16 +35,29 @@ impl Client {
         }
     }
 
-    /// A client with this chain, leaf first, taken as trusted.
+    /// A client with this chain, leaf first, of whom nobody has said anything yet.
     pub fn read(chain: &[CertificateDer<'static>]) -> Result<Self, IdentityError> {
         let leaf = chain.first().ok_or(IdentityError::Malformed)?;
-        let validity = common_validity(chain.iter().map(AsRef::as_ref))?;
         Ok(Self {
             identity: Some(Arc::new(Identity::from_der(leaf)?)),
-            not_after: validity.map(|common| *common.end()),
+            not_after: None,
             chain: chain.into(),
-            standing: Standing::Trusted,
+            standing: Standing::UnknownIssuer,
         })
+    }
+
+    /// The same client, of whom CAs and CRLs have said this.
+    #[must_use]
+    pub fn judged(self, said: Result<GoodPath, rustls::Error>) -> Self {
+        let (standing, not_after) = match said {
+            Ok(path) => (Standing::Trusted, Some(path.not_after)),
+            Err(error) => (standing_after(&error), None),
+        };
+        Self {
+            not_after,
+            standing,
+            ..self
+        }
     }
 
     /// Whether CAs and CRLs have nothing against it.
