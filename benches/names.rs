@@ -62,8 +62,7 @@ fn credential(folder: &Path, number: usize) -> Credential {
     fs::set_permissions(&pair.key, fs::Permissions::from_mode(0o600)).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = i64::try_from(now.as_secs()).unwrap();
-    let provider = aws_lc_rs::default_provider();
-    Credential::load(&pair, &provider, now, false, &mut Vec::new()).unwrap()
+    Credential::load(&pair, now, false, &mut Vec::new()).unwrap()
 }
 
 /// What a client says first that asks for this host.

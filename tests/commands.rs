@@ -162,8 +162,26 @@ fn certificate_that_is_not_made_for_servers_is_warned_of() {
     let text = CONFIGURATION.replace("certs/server.", "certs/client.");
     fs::write(folder.0.join("proxy.toml"), text).unwrap();
     let run = folder.run("check");
-    assert_eq!((run.code, run.stdout.as_str()), (0, "proxy.toml: ok\n"));
+    assert_eq!(run.code, 0, "{run:?}");
+    assert!(run.stdout.ends_with("\nproxy.toml: ok\n"), "{run:?}");
     let warning =
         "proxy.toml:5:27: warning: certs/client.pem: the certificate is not made for servers";
     assert!(run.stderr.starts_with(warning), "{run:?}");
+}
+
+#[test]
+fn check_says_how_much_each_file_gave() {
+    let folder = Folder::new("commands-counts");
+    let path = |name: &str| folder.0.join("certs").join(name);
+    let list = fs::read_to_string(path("ca.crl")).unwrap();
+    // As `cat` joins files whose last line does not end.
+    let twice = [list.trim_end(), list.trim_end()].concat();
+    fs::write(path("ca.crl"), twice).unwrap();
+    let text = CONFIGURATION.replace("ca = [", "crl = [\"certs/ca.crl\"]\nca = [");
+    assert_ne!(text, CONFIGURATION);
+    fs::write(folder.0.join("proxy.toml"), text).unwrap();
+    let run = folder.run("check");
+    let expected = "certs/server.pem: 1 certificate\ncerts/ca.pem: 1 CA\n\
+         certs/ca.crl: 2 revocation lists\nproxy.toml: ok\n";
+    assert_eq!((run.code, run.stdout.as_str()), (0, expected), "{run:?}");
 }

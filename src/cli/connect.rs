@@ -5,19 +5,20 @@ use crate::{
         Client, ClientBuilder, ClientError, CloseFrame, Event, WebSocketConnection,
         WebSocketReceiver, WebSocketSender,
     },
-    credential::file::pem_problem,
+    credential::{MaterialError, file, private_key},
 };
 use arrivals::Arrivals;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::pki_types::CertificateDer;
 use std::{
-    fmt,
+    fmt, fs,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
+use zeroize::Zeroizing;
 
 mod arrivals;
 mod sealing;
@@ -360,9 +361,14 @@ pub fn client(arguments: &ConnectArguments) -> Result<ClientBuilder, ConnectErro
         client = client.roots(roots(&arguments.ca)?);
     }
     if let (Some(chain), Some(key)) = (&arguments.cert, &arguments.key) {
-        let secret = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| unreadable(key, "a private key", &error))?;
-        client = client.identity(certificates(chain)?, secret);
+        let secret = file::private_key_in(key, &read(key)?).map_err(|error| unreadable(&error))?;
+        let secret = private_key::owned(&secret).ok_or_else(|| {
+            let message = "the private key is of an unknown kind";
+            unreadable(&MaterialError::new(key, message, private_key::EXPECTED))
+        })?;
+        let chain =
+            file::certificates_in(chain, &read(chain)?).map_err(|error| unreadable(&error))?;
+        client = client.identity(chain, secret);
     }
     for field in &arguments.header {
         let (name, value) = field.split_once(':').ok_or_else(|| {
@@ -383,7 +389,7 @@ pub fn client(arguments: &ConnectArguments) -> Result<ClientBuilder, ConnectErro
 
 fn roots(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
     if !files.is_empty() {
-        let read: Result<Vec<_>, _> = files.iter().map(|file| certificates(file)).collect();
+        let read: Result<Vec<_>, _> = files.iter().map(|file| authorities(file)).collect();
         return Ok(read?.into_iter().flatten().collect());
     }
     let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
@@ -392,29 +398,24 @@ fn roots(files: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, ConnectError
         files.find(|file| file.exists())
     });
     match file {
-        Some(file) => certificates(&file),
+        Some(file) => authorities(&file),
         None => Err(ConnectError::Argument(
             "this system has no list of trusted CAs; name one with --ca".to_owned(),
         )),
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(found) if found.is_empty() => Err(ConnectError::Argument(format!(
-            "{} holds no certificate in PEM",
-            file.display()
-        ))),
-        Ok(found) => Ok(found),
-        Err(error) => Err(unreadable(file, "certificates", &error)),
-    }
+fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+    file::authorities_in(file, &read(file)?).map_err(|error| unreadable(&error))
 }
 
-fn unreadable(file: &Path, expected: &str, error: &rustls::pki_types::pem::Error) -> ConnectError {
-    ConnectError::Argument(format!(
-        "cannot read {expected} from {}: {}; a file in PEM is expected",
-        file.display(),
-        pem_problem(error)
-    ))
+/// Also from a pipe, as in `--key <(pass show key)`.
+fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, ConnectError> {
+    fs::read(file)
+        .map(Zeroizing::new)
+        .map_err(|error| ConnectError::Argument(format!("cannot read {}: {error}", file.display())))
+}
+
+fn unreadable(error: &MaterialError) -> ConnectError {
+    ConnectError::Argument(error.to_string())
 }

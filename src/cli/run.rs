@@ -7,6 +7,7 @@ use crate::{
     observe::{LogFormat, log},
     reload::build,
     runtime::workers,
+    tls::Contents,
 };
 use std::{
     future::Future,
@@ -51,14 +52,18 @@ pub(super) fn start_log(format: LogFormat, level: log::LogLevel) -> io::Result<l
 
 /// Reads the configuration and everything that it names, and prints every problem.
 pub fn check(config: &Path, json: bool) -> ExitCode {
-    let (problems, refused) = match build::prepare(config, None, |_| {}) {
-        Ok(candidate) => (candidate.warnings, false),
-        Err(problems) => (problems, true),
+    let (problems, read) = match build::prepare(config, None, |_| {}) {
+        Ok(candidate) => {
+            let contents = candidate.contents().to_vec();
+            (candidate.warnings, Some(contents))
+        }
+        Err(problems) => (problems, None),
     };
+    let refused = read.is_none();
     let printed = if json {
         print_json(&problems)
     } else {
-        print_text(config, &problems, refused)
+        print_text(config, &problems, read)
     };
     match (printed, refused) {
         (Err(error), _) if !is_enough(&error) => fail(&error, 1),
@@ -73,10 +78,17 @@ fn print_json(problems: &[Diagnostic]) -> io::Result<()> {
     writeln!(out)
 }
 
-fn print_text(config: &Path, problems: &[Diagnostic], refused: bool) -> io::Result<()> {
+fn print_text(
+    config: &Path,
+    problems: &[Diagnostic],
+    read: Option<Vec<Contents>>,
+) -> io::Result<()> {
     tell(problems);
-    if refused {
+    let Some(read) = read else {
         return Ok(());
+    };
+    for contents in read {
+        writeln!(io::stdout(), "{contents}")?;
     }
     writeln!(io::stdout(), "{}: ok", config.display())
 }

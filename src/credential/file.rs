@@ -1,10 +1,11 @@
 //! Reading credentials from files: whole, bounded, with permissions looked at.
 
 use super::MaterialError;
-use rustls::pki_types::{
-    CertificateDer, CertificateRevocationListDer,
-    pem::{self, PemObject, SectionKind},
+use crate::credential::{
+    pem::{self, Block, Label},
+    private_key,
 };
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::{fs, io::Read, os::unix::fs::MetadataExt, path::Path};
 use zeroize::Zeroizing;
 
@@ -38,58 +39,121 @@ fn read_up_to(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, MaterialErro
     Ok(octets)
 }
 
-/// Every certificate of a PEM file; at least one.
+/// Every certificate of the chain in a PEM file; at least one.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
-    let text = read(path)?;
-    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match parsed {
-        Ok(list) if list.is_empty() => Err(no_certificate(path)),
-        Ok(list) => Ok(list),
-        Err(error) => Err(MaterialError::new(
-            path,
-            format!("the file is not whole PEM: {}", pem_problem(&error)),
-            "expected blocks BEGIN CERTIFICATE to END CERTIFICATE; if it is being written, the next look will find it whole",
-        )),
-    }
+    certificates_in(path, &read(path)?)
 }
 
-/// What is wrong with a PEM file, without the octets that the library shows: they may be a key's.
-pub fn pem_problem(error: &pem::Error) -> String {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => "a block does not end".to_owned(),
-        pem::Error::IllegalSectionStart { .. } => "a line BEGIN is not well-formed".to_owned(),
-        pem::Error::Base64Decode(_) => "a block is not base64".to_owned(),
-        pem::Error::NoItemsFound => "there is none in it".to_owned(),
-        pem::Error::Io(error) => error.to_string(),
-        other => other.to_string(),
-    }
+/// Every certificate of a PEM file of CAs, which holds nothing else; at least one.
+pub fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    authorities_in(path, &read(path)?)
 }
 
-/// Every CRL of a file of at most `most` octets, PEM or DER; at least one.
+/// The one private key of a PEM file; its chain may stand beside it.
+pub fn private_key(path: &Path) -> Result<Block, MaterialError> {
+    private_key_in(path, &read(path)?)
+}
+
+/// What [`certificates`] gives, of what was read from `path`: the chain's key may stand beside it,
+/// and what OpenSSL writes beside keys.
+pub fn certificates_in(
+    path: &Path,
+    text: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    certificates_beside(path, text, |label| {
+        label.is_private_key() || matches!(label, Label::PublicKey | Label::Parameters)
+    })
+}
+
+/// What [`authorities`] gives, of what was read from `path`.
+pub fn authorities_in(
+    path: &Path,
+    text: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    certificates_beside(path, text, |_| false)
+}
+
+/// What [`private_key`] gives, of what was read from `path`.
+pub fn private_key_in(path: &Path, text: &[u8]) -> Result<Block, MaterialError> {
+    private_key::of_text(text)
+        .map_err(|problem| MaterialError::new(path, problem.message, problem.hint))
+}
+
+fn certificates_beside(
+    path: &Path,
+    text: &[u8],
+    beside: impl Fn(Label) -> bool,
+) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    if pem::is_der(text) {
+        let hint = "convert it with `openssl x509 -inform DER -in FILE -out NEW`";
+        return Err(MaterialError::new(path, "the file is DER, not PEM", hint));
+    }
+    let used = |label| label == Label::Certificate;
+    let blocks = select(path, text, used, beside)?;
+    if blocks.is_empty() {
+        return Err(no_certificate(path));
+    }
+    let certificate = |block: Block| CertificateDer::from(block.der.to_vec());
+    Ok(blocks.into_iter().map(certificate).collect())
+}
+
+/// Every CRL of a file of at most `most` bytes, PEM or DER; at least one.
 pub fn revocation_lists(
     path: &Path,
     most: u64,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, MaterialError> {
-    let octets = read_up_to(path, most)?;
+    let mut bytes = read_up_to(path, most)?;
     // DER begins with the tag of a SEQUENCE.
-    if octets.first() == Some(&0x30) {
-        return Ok(vec![CertificateRevocationListDer::from(octets.to_vec())]);
+    if bytes.first() == Some(&0x30) {
+        let whole = std::mem::take(&mut *bytes);
+        return Ok(vec![CertificateRevocationListDer::from(whole)]);
     }
-    let parsed: Result<Vec<_>, _> = <(SectionKind, Vec<u8>)>::pem_slice_iter(&octets).collect();
-    let lists: Vec<_> = parsed
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|(kind, _)| *kind == SectionKind::Crl)
-        .map(|(_, der)| CertificateRevocationListDer::from(der))
-        .collect();
-    if lists.is_empty() {
+    let used = |label| label == Label::RevocationList;
+    let blocks = select(path, &bytes, used, |_| false)?;
+    if blocks.is_empty() {
         return Err(MaterialError::new(
             path,
             "no whole CRL in this file",
             "expected DER, or PEM blocks BEGIN X509 CRL to END X509 CRL",
         ));
     }
-    Ok(lists)
+    let list =
+        |mut block: Block| CertificateRevocationListDer::from(std::mem::take(&mut *block.der));
+    Ok(blocks.into_iter().map(list).collect())
+}
+
+/// The blocks of a file that are `used`; an error for any other that may not stand beside them.
+fn select(
+    path: &Path,
+    text: &[u8],
+    used: impl Fn(Label) -> bool,
+    beside: impl Fn(Label) -> bool,
+) -> Result<Vec<Block>, MaterialError> {
+    let mut blocks = pem::blocks(text).map_err(|problem| misread(path, &problem))?;
+    let known = |block: &&Block| used(block.label) || beside(block.label);
+    if let Some(block) = blocks.iter().find(|block| !known(block)) {
+        return Err(out_of_place(path, block));
+    }
+    blocks.retain(|block| used(block.label));
+    Ok(blocks)
+}
+
+fn misread(path: &Path, problem: &pem::Problem) -> MaterialError {
+    MaterialError::new(path, problem.to_string(), problem.hint.as_str())
+}
+
+fn out_of_place(path: &Path, block: &Block) -> MaterialError {
+    let message = format!(
+        "line {}: {} has no place in this file and would not be used",
+        block.line,
+        block.label.noun()
+    );
+    let hint = match block.label {
+        Label::RevocationList => "take it out, and name it in tls.clients.crl",
+        Label::Certificate => "take it out; CAs are named in tls.clients.ca",
+        _ => "take it out; a key belongs into a file of its own, beside its chain",
+    };
+    MaterialError::new(path, message, hint)
 }
 
 /// Refuses a file that group or others may read.
@@ -153,7 +217,59 @@ mod tests {
         fs::remove_file(&text).unwrap();
         assert_eq!(
             error.message,
-            "the file is not whole PEM: a block does not end"
+            "line 1: the block \"CERTIFICATE\" does not end"
         );
+    }
+
+    fn block(label: &str) -> String {
+        format!("-----BEGIN {label}-----\nAAEC\n-----END {label}-----\n")
+    }
+
+    #[test]
+    fn a_block_that_would_not_be_used_is_refused() {
+        let path = Path::new("ca.pem");
+        let certificate = block("CERTIFICATE");
+        for (other, hint) in [
+            ("X509 CRL", "tls.clients.crl"),
+            ("PRIVATE KEY", "a file of its own"),
+        ] {
+            let text = format!("{certificate}{}", block(other));
+            let error = authorities_in(path, text.as_bytes()).unwrap_err();
+            assert!(error.message.starts_with("line 4: "), "{error}");
+            assert!(error.hint.contains(hint), "{error}");
+        }
+        let text = format!("{certificate}{}", block("X509 CRL"));
+        assert!(certificates_in(path, text.as_bytes()).is_err());
+        let text = format!("{}{certificate}", block("X509 CRL"));
+        let file = std::env::temp_dir().join(format!("tidegate-mix-{}", std::process::id()));
+        fs::write(&file, text).unwrap();
+        let error = revocation_lists(&file, 1000).unwrap_err();
+        fs::remove_file(&file).unwrap();
+        assert!(
+            error
+                .message
+                .starts_with("line 4: a certificate has no place"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_chain_may_stand_beside_its_key_and_what_openssl_writes_with_it() {
+        let path = Path::new("all.pem");
+        let labels = [
+            "EC PARAMETERS",
+            "EC PRIVATE KEY",
+            "CERTIFICATE",
+            "X509 CERTIFICATE",
+            "DH PARAMETERS",
+        ];
+        let text: String = labels.map(block).concat();
+        assert_eq!(certificates_in(path, text.as_bytes()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn der_in_place_of_pem_is_told_with_the_way_to_convert_it() {
+        let error = authorities_in(Path::new("ca.der"), &[0x30, 0x82, 1, 0]).unwrap_err();
+        assert!(error.hint.contains("-inform DER"), "{error}");
     }
 }

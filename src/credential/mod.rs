@@ -1,6 +1,8 @@
 //! Certificates and keys as they are kept: read, checked, chosen by name.
 
 pub mod file;
+pub mod pem;
+pub mod private_key;
 pub mod store;
 use std::{
     fmt,

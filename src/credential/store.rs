@@ -1,11 +1,12 @@
 //! Certificate chains and their keys: read whole, checked as a pair, chosen by SNI.
 
 use super::{CertificateFiles, MaterialError, file};
+use crate::credential::{pem::Block, private_key};
 use rustls::{
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    crypto::aws_lc_rs::sign::any_supported_type,
+    pki_types::CertificateDer,
     server::{ClientHello, ResolvesServerCert},
-    sign::CertifiedKey,
+    sign::{CertifiedKey, SigningKey},
 };
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 use x509_parser::{
@@ -40,20 +41,14 @@ impl Credential {
     /// out of order, a leaf outside its validity period. Warned of: a leaf that is not for servers.
     pub fn load(
         pair: &CertificateFiles,
-        provider: &CryptoProvider,
         now: i64,
         allow_readable_keys: bool,
         warnings: &mut Vec<MaterialError>,
     ) -> Result<Self, MaterialError> {
         let chain = file::certificates(&pair.chain)?;
         let key = read_key(&pair.key, allow_readable_keys, warnings)?;
-        let signing = provider.key_provider.load_private_key(key).map_err(|error| {
-            MaterialError::new(
-                &pair.key,
-                format!("the private key cannot be used: {error}"),
-                "expected an unencrypted RSA (2048 bits or more), ECDSA (P-256, P-384, P-521) or Ed25519 key in PEM",
-            )
-        })?;
+        let signing = signing_key(&pair.key, &key)?;
+        private_key::refuse_explicit_curve(&pair.chain, &chain)?;
         let certified = CertifiedKey::new(chain, signing);
         certified.keys_match().map_err(|_| {
             MaterialError::new(
@@ -63,6 +58,11 @@ impl Credential {
             )
         })?;
         Self::describe(pair, certified, now, warnings)
+    }
+
+    /// How many certificates its chain has.
+    pub fn chain_length(&self) -> usize {
+        self.certified.cert.len()
     }
 
     fn describe(
@@ -157,7 +157,7 @@ fn read_key(
     path: &Path,
     allow_readable: bool,
     warnings: &mut Vec<MaterialError>,
-) -> Result<PrivateKeyDer<'static>, MaterialError> {
+) -> Result<Block, MaterialError> {
     if let Some(mut problem) = file::readable_by_others(path)? {
         problem
             .hint
@@ -167,14 +167,20 @@ fn read_key(
         }
         warnings.push(problem);
     }
-    let text = file::read(path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+    file::private_key(path)
+}
+
+fn signing_key(path: &Path, key: &Block) -> Result<Arc<dyn SigningKey>, MaterialError> {
+    let unusable = |error: &dyn fmt::Display| {
         MaterialError::new(
             path,
-            "no whole private key in this file",
-            "expected a PEM block such as BEGIN PRIVATE KEY to END PRIVATE KEY, not encrypted",
+            format!("the private key cannot be used: {error}"),
+            private_key::EXPECTED,
         )
-    })
+    };
+    let der = private_key::der(key).ok_or_else(|| unusable(&"it is of an unknown kind"))?;
+    // From what is overwritten afterwards, which `CryptoProvider::key_provider` would copy.
+    any_supported_type(&der).map_err(|error| unusable(&error))
 }
 
 /// RFC 9525 section 6.3: clients compare names with the subjectAltName alone.

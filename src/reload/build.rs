@@ -10,7 +10,7 @@ use crate::{
     policy::route::{Duplicate, RouteTable},
     runtime::clock::unix_time,
     snapshot::{Parts, Route, Snapshot, rulebook::Rulebook, settings::RouteSettings},
-    tls::{TlsSettings, trust::Trust},
+    tls::{Contents, TlsSettings, trust::Trust},
     watch::look,
 };
 use std::{
@@ -107,6 +107,11 @@ impl Candidate {
             ..
         } = &self.settings;
         Rulebook::new(&self.trust, routes, listeners, tls.clients.mode)
+    }
+
+    /// How many certificates, CAs and lists each file gave.
+    pub fn contents(&self) -> &[Contents] {
+        &self.trust.contents
     }
 
     /// The keys of frame integrity.

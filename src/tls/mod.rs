@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub mod client;
 mod constraints;
+mod contents;
 mod der;
 mod disguise;
 mod exporter;
@@ -18,6 +19,7 @@ pub mod verified;
 mod verifier;
 pub mod words;
 
+pub use contents::Contents;
 pub use path::GoodPath;
 pub use revocation::{Listing, listings};
 

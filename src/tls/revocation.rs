@@ -8,7 +8,11 @@
 //! none is of a CA, where `crl_missing` refuses what no list covers: every client would be shut
 //! out by a file that was mixed up.
 
-use super::{ClientTrust, CrlPolicy, disguise, words};
+use super::{
+    ClientTrust, CrlPolicy,
+    contents::{Contents, Kind},
+    disguise, words,
+};
 use crate::{
     credential::{MaterialError, file},
     observe::{Expiry, ExpiryKind},
@@ -62,6 +66,7 @@ pub struct Listing {
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) expiries: Vec<Expiry>,
+    pub(super) contents: Vec<Contents>,
     pub(super) warnings: Vec<MaterialError>,
     pub(super) problems: Vec<MaterialError>,
 }
@@ -104,7 +109,11 @@ pub(super) fn load(
     let mut lists = Vec::new();
     for path in &clients.crl {
         match load_file(path, issuers, findings) {
-            Ok(found) => lists.extend(found),
+            Ok(found) => {
+                let contents = Contents::new(path, Kind::Lists, found.len());
+                findings.contents.push(contents);
+                lists.extend(found);
+            }
             Err(problem) => findings.problems.push(problem),
         }
     }

@@ -7,6 +7,7 @@
 
 use super::{
     ClientTrust, CrlPolicy, MinVersion, TlsSettings,
+    contents::{self, Contents, Kind},
     path::{self, GoodPath, Paths},
     revocation::{self, Findings, Issuers, RevocationList, status::Lists},
     tickets::{Binding, OwnKeys, TicketKeys, Tickets},
@@ -47,6 +48,8 @@ pub struct Trust {
     own_keys: OwnKeys,
     /// When what expires, for metrics and the status.
     pub expiries: Vec<Expiry>,
+    /// How many certificates, CAs and lists each file gave.
+    pub contents: Vec<Contents>,
     /// URI SAN of the default certificate, for `By` in X-Forwarded-Client-Cert.
     pub server_uri: Option<String>,
 }
@@ -72,11 +75,12 @@ impl Trust {
     ) -> Result<Self, Vec<MaterialError>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut findings = Findings::default();
-        let credentials = load_credentials(settings, &provider, now, &mut findings);
+        let credentials = load_credentials(settings, now, &mut findings);
         let authorities = load_authorities(&settings.clients, &provider, now, &mut findings);
         let tickets = load_tickets(settings, in_use, &mut findings);
         let Findings {
             expiries,
+            contents,
             warnings: found,
             problems,
         } = findings;
@@ -87,6 +91,9 @@ impl Trust {
         let server_uri = credentials
             .first()
             .and_then(|credential| credential.uri.clone());
+        if let Some(in_use) = in_use {
+            warnings.extend(contents::fewer(&in_use.contents, &contents));
+        }
         let parts = Parts {
             settings,
             resolver: Arc::new(Resolver::new(&credentials)),
@@ -96,6 +103,7 @@ impl Trust {
         };
         parts
             .build(authorities, expiries, server_uri)
+            .map(|trust| Trust { contents, ..trust })
             .map_err(|problem| vec![problem])
     }
 
@@ -200,6 +208,7 @@ impl Parts<'_> {
             digest,
             own_keys: self.tickets.own.clone(),
             expiries,
+            contents: Vec::new(),
             server_uri,
         })
     }
@@ -268,22 +277,21 @@ fn versions(lowest: MinVersion) -> &'static [&'static SupportedProtocolVersion] 
     }
 }
 
-fn load_credentials(
-    settings: &TlsSettings,
-    provider: &CryptoProvider,
-    now: i64,
-    findings: &mut Findings,
-) -> Vec<Credential> {
+fn load_credentials(settings: &TlsSettings, now: i64, findings: &mut Findings) -> Vec<Credential> {
     let mut credentials = Vec::new();
     let readable = settings.allow_readable_keys;
     for pair in &settings.certificates {
-        match Credential::load(pair, provider, now, readable, &mut findings.warnings) {
+        match Credential::load(pair, now, readable, &mut findings.warnings) {
             Ok(credential) => {
                 findings.expiries.push(Expiry {
                     kind: ExpiryKind::Server,
                     name: credential.name.clone(),
                     unix: credential.not_after,
                 });
+                let count = credential.chain_length();
+                findings
+                    .contents
+                    .push(Contents::new(&pair.chain, Kind::Chain, count));
                 credentials.push(credential);
             }
             Err(problem) => findings.problems.push(problem),
@@ -322,12 +330,19 @@ fn load_authorities(
 ) -> Option<Authorities> {
     let mut certificates = Vec::new();
     for path in &clients.ca {
+        let before = certificates.len();
         match load_ca(path, now, &mut certificates, &mut findings.warnings) {
-            Ok(not_after) => findings.expiries.push(Expiry {
-                kind: ExpiryKind::ClientCa,
-                name: path.display().to_string(),
-                unix: not_after,
-            }),
+            Ok(not_after) => {
+                let count = certificates.len() - before;
+                findings
+                    .contents
+                    .push(Contents::new(path, Kind::Authorities, count));
+                findings.expiries.push(Expiry {
+                    kind: ExpiryKind::ClientCa,
+                    name: path.display().to_string(),
+                    unix: not_after,
+                });
+            }
             Err(problem) => findings.problems.push(problem),
         }
     }
@@ -374,7 +389,7 @@ fn load_ca(
     warnings: &mut Vec<MaterialError>,
 ) -> Result<i64, MaterialError> {
     let mut earliest = i64::MAX;
-    for (index, der) in file::certificates(path)?.into_iter().enumerate() {
+    for (index, der) in file::authorities(path)?.into_iter().enumerate() {
         let unusable = |reason: String| {
             MaterialError::new(
                 path,

@@ -2,6 +2,7 @@
 
 mod constraints;
 mod divided;
+mod joined;
 mod limits;
 mod lists;
 mod live;

@@ -1,7 +1,13 @@
 //! The authority itself, in memory.
 
-use std::{fmt, net::IpAddr};
-
+use super::CertsError;
+use crate::{
+    credential::{
+        pem::{self, Label},
+        private_key,
+    },
+    policy::identity::Fingerprint,
+};
 use clap::ValueEnum;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationList,
@@ -12,11 +18,9 @@ use rcgen::{
 use rustls::pki_types::{
     CertificateDer, DnsName, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject,
 };
+use std::{fmt, net::IpAddr};
 use time::{Duration, OffsetDateTime};
 use zeroize::Zeroizing;
-
-use super::CertsError;
-use crate::policy::identity::Fingerprint;
 
 /// The kind of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -208,10 +212,11 @@ impl DevelopmentCa {
 
     /// The authority whose certificate and key these are; `Err` says what is wrong with them.
     pub fn from_pem(certificate_pem: &str, key_pem: &str) -> Result<Self, String> {
-        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())
-            .map_err(|_| "the CA's certificate is not a certificate in PEM".to_owned())?;
-        let key = KeyPair::from_pem(key_pem)
-            .map_err(|_| "the CA's key is not a private key in PEM".to_owned())?;
+        let certificate = own_certificate(certificate_pem)?;
+        let block = private_key::of_text(key_pem.as_bytes())
+            .map_err(|problem| format!("the CA's key: {}; {}", problem.message, problem.hint))?;
+        let key = private_key::der(&block).and_then(|der| KeyPair::try_from(&der).ok());
+        let key = key.ok_or("the CA's key cannot be used")?;
         let (_, parsed) = x509_parser::parse_x509_certificate(&certificate)
             .map_err(|_| "the CA's certificate is not an X.509 certificate".to_owned())?;
         if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
@@ -304,6 +309,18 @@ impl DevelopmentCa {
             key_identifier_method: KeyIdMethod::Sha256,
         };
         Ok(parameters.signed_by(&self.issuer)?)
+    }
+}
+
+/// The one certificate of a text.
+fn own_certificate(text: &str) -> Result<CertificateDer<'static>, String> {
+    let blocks = pem::blocks(text.as_bytes())
+        .map_err(|problem| format!("the CA's certificate: {problem}; {}", problem.hint))?;
+    match blocks.as_slice() {
+        [block] if block.label == Label::Certificate => Ok(block.der.to_vec().into()),
+        _ => Err(
+            "the CA's certificate is not one certificate in PEM, with nothing beside it".to_owned(),
+        ),
     }
 }
 

@@ -1,12 +1,16 @@
 //! Files that are whole or not there, and keys that nobody else can read.
 
+use super::{CertsError, DevelopmentCa};
+use crate::{
+    cli::files,
+    credential::pem::{self, Block, Label},
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
+use zeroize::Zeroizing;
 
-use super::{CertsError, DevelopmentCa};
-use crate::cli::files;
 pub(super) use crate::cli::files::Readers;
 
 /// Makes a folder, and those above it, for the owner alone.
@@ -29,27 +33,29 @@ pub(super) fn expect_absent(files: &[PathBuf], advice: &'static str) -> Result<(
     Err(CertsError::Exists { files, advice })
 }
 
-/// Reads a file whole.
-pub(super) fn read(path: &Path, advice: &'static str) -> Result<Vec<u8>, CertsError> {
-    fs::read(path).map_err(|source| CertsError::Read {
-        path: path.to_owned(),
-        source,
-        advice,
-    })
+/// Reads a file whole; overwritten when dropped, for it may hold a key.
+pub(super) fn read(path: &Path, advice: &'static str) -> Result<Zeroizing<Vec<u8>>, CertsError> {
+    fs::read(path)
+        .map(Zeroizing::new)
+        .map_err(|source| CertsError::Read {
+            path: path.to_owned(),
+            source,
+            advice,
+        })
 }
 
 /// Reads the authority of a folder.
 pub(super) fn read_authority(folder: &Path) -> Result<DevelopmentCa, CertsError> {
     let advice =
         "Make a CA with `tidegate certs init`, or say with --dir in which folder there is one";
-    let text = |name: &str| -> Result<zeroize::Zeroizing<String>, CertsError> {
+    let text = |name: &str| -> Result<Zeroizing<String>, CertsError> {
         let path = folder.join(name);
-        let octets = zeroize::Zeroizing::new(read(&path, advice)?);
-        let text = std::str::from_utf8(&octets).map_err(|_| CertsError::Content {
+        let bytes = read(&path, advice)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| CertsError::Content {
             path,
             problem: "this is not PEM".to_owned(),
         })?;
-        Ok(zeroize::Zeroizing::new(text.to_owned()))
+        Ok(Zeroizing::new(text.to_owned()))
     };
     DevelopmentCa::from_pem(&text("ca.pem")?, &text("ca.key")?).map_err(|problem| {
         CertsError::Content {
@@ -57,6 +63,32 @@ pub(super) fn read_authority(folder: &Path) -> Result<DevelopmentCa, CertsError>
             problem,
         }
     })
+}
+
+/// The blocks of a file in PEM, which are all of one kind.
+pub(super) fn blocks(path: &Path, content: &[u8], label: Label) -> Result<Vec<Block>, CertsError> {
+    let blocks = pem::blocks(content).map_err(|problem| misread(path, &problem))?;
+    if let Some(other) = blocks.iter().find(|block| block.label != label) {
+        let (found, wanted) = (other.label.noun(), label.noun());
+        let message = format!("expected {wanted}, and found {found}");
+        let hint = "name a file that holds nothing else, or take it out";
+        return Err(misread(path, &pem::Problem::new(other.line, message, hint)));
+    }
+    if blocks.is_empty() {
+        return Err(CertsError::Content {
+            path: path.to_owned(),
+            problem: format!("this is not {} in PEM", label.noun()),
+        });
+    }
+    Ok(blocks)
+}
+
+/// That a file is not PEM as it should be.
+pub(super) fn misread(path: &Path, problem: &pem::Problem) -> CertsError {
+    CertsError::Content {
+        path: path.to_owned(),
+        problem: format!("{problem}; {}", problem.hint),
+    }
 }
 
 fn failed(path: &Path, source: io::Error) -> CertsError {

@@ -1,19 +1,17 @@
 //! `certs init` and `certs issue`.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
-
-use crate::cli::keys;
-use rcgen::SerialNumber;
-use time::OffsetDateTime;
-
 use super::{
     CertsError, DevelopmentCa, InitArguments, IssueArguments, Issued, LeafRequest, Purpose,
     Validity,
     files::{self, Readers},
 };
+use crate::cli::keys;
+use rcgen::SerialNumber;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+use time::OffsetDateTime;
 
 const INIT_ADVICE: &str = "Issue one more certificate with `tidegate certs issue`, \
      choose another folder with --dir, or replace everything with --force";
@@ -33,6 +31,9 @@ const FIRST_KID: &str = "dev";
 /// The first revocation list lasts as long as the first certificates: a try-out that is taken up
 /// again after a holiday should not fail over a list that nobody has touched.
 const FIRST_LIST_DAYS: u32 = 365;
+
+/// Longer names leave no room for suffixes in names of files.
+const FILE_NAME_MAX: usize = 200;
 
 /// Makes a whole set: CA, server, client, empty revocation list, keyring.
 pub(super) fn init(
@@ -88,8 +89,9 @@ pub(super) fn issue(
 ) -> Result<(), CertsError> {
     let prefix = match &arguments.out {
         Some(prefix) => prefix.clone(),
-        None => arguments.dir.join(file_name(&arguments.name)),
+        None => arguments.dir.join(file_name(&arguments.name)?),
     };
+    expect_file(&prefix, &arguments.dir)?;
     let written = [with_suffix(&prefix, "pem"), with_suffix(&prefix, "key")];
     if !arguments.force {
         files::expect_absent(&written, ISSUE_ADVICE)?;
@@ -143,16 +145,36 @@ fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// A file name made of a common name.
-fn file_name(common_name: &str) -> String {
-    let plain = |character: char| match character {
-        '.' | '_' | '-' => character,
-        other if other.is_ascii_alphanumeric() => other,
-        _ => '-',
+/// A common name as the name of a file; refused where it would have to be another.
+fn file_name(common_name: &str) -> Result<&str, CertsError> {
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '_' | '-');
+    let usable = common_name.chars().all(plain)
+        && !common_name.is_empty()
+        && !common_name.starts_with(['.', '-'])
+        && common_name.len() <= FILE_NAME_MAX;
+    usable.then_some(common_name).ok_or_else(|| {
+        CertsError::Argument(format!(
+            "the name {common_name:?} does not serve as the name of a file, which has letters, digits, '_', '-' and '.' here; say with --out where to write"
+        ))
+    })
+}
+
+/// A place to write to that names a file, and not the CA's own.
+fn expect_file(prefix: &Path, dir: &Path) -> Result<(), CertsError> {
+    let refused = |why: &str| {
+        let message = format!(
+            "{} {why}; choose another place with --out",
+            prefix.display()
+        );
+        Err(CertsError::Argument(message))
     };
-    let name: String = common_name.chars().map(plain).collect();
-    match name.trim_start_matches('.') {
-        "" => "certificate".to_owned(),
-        visible => visible.to_owned(),
+    let text = prefix.as_os_str().as_encoded_bytes();
+    if prefix.file_name().is_none() || text.ends_with(b"/") || text.ends_with(b"/.") {
+        return refused("names a folder, and no file in it");
     }
+    if prefix.file_name() == Some("ca".as_ref()) && prefix.parent() == Some(dir) {
+        return refused("is the CA itself, which would be gone");
+    }
+    Ok(())
 }

@@ -2,13 +2,12 @@
 //!
 //! It lives in one folder: `ca.pem`, `ca.key` and `ca.crl`, beside the certificates it issued.
 
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use rcgen::RevocationReason;
 use std::{
     io::{self, Write},
     path::PathBuf,
 };
-
-use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use rcgen::RevocationReason;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 mod authority;
@@ -114,9 +113,10 @@ pub struct RevokeArguments {
     /// Why (RFC 5280 section 5.3.1)
     #[arg(long, value_enum, default_value_t)]
     pub reason: Reason,
-    /// Days until the list has to be signed anew
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36500))]
-    pub days: u32,
+    /// Days until the list has to be signed anew [default: as long as the last one was good for;
+    /// 30 for a first list]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub days: Option<u32>,
     /// Folder of the CA
     #[arg(long, value_name = "FOLDER", default_value = "certs")]
     pub dir: PathBuf,

@@ -1,19 +1,5 @@
 //! `certs revoke`: the revocation list, kept and signed anew (RFC 5280 section 5).
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
-
-use rcgen::{RevocationReason, RevokedCertParams, SerialNumber};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, pem::PemObject};
-use time::OffsetDateTime;
-use x509_parser::{
-    prelude::FromDer,
-    revocation_list::{CertificateRevocationList, RevokedCertificate},
-    x509::ReasonCode,
-};
-
 use super::{
     CertsError, DevelopmentCa, RevokeArguments, Validity,
     authority::entry,
@@ -21,10 +7,27 @@ use super::{
     hexadecimal,
     show::written,
 };
+use crate::credential::pem::{Block, Label};
+use rcgen::{RevocationReason, RevokedCertParams, SerialNumber};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+use time::{Duration, OffsetDateTime};
+use x509_parser::{
+    prelude::FromDer,
+    revocation_list::{CertificateRevocationList, RevokedCertificate},
+    x509::ReasonCode,
+};
+
+/// How long the list of a CA that had none is good for.
+const FIRST_DAYS: u32 = 30;
 
 /// What a list says.
 struct List {
     number: Vec<u8>,
+    /// How long the last one was good for, from thisUpdate to nextUpdate.
+    life: Option<Duration>,
     entries: Vec<RevokedCertParams>,
 }
 
@@ -51,7 +54,7 @@ pub(super) fn revoke(
         });
         writeln!(output, "{text} revoked")?;
     }
-    let validity = Validity::days(now, arguments.days)?;
+    let validity = list.validity(arguments.days, now)?;
     let number = SerialNumber::from(list.number);
     let signed = authority.sign_crl(number, list.entries, validity)?;
     files::replace(&path, &signed.pem()?, Readers::Everybody)?;
@@ -72,6 +75,7 @@ impl List {
             Err(CertsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 return Ok(Self {
                     number: vec![1],
+                    life: None,
                     entries: Vec::new(),
                 });
             }
@@ -81,9 +85,15 @@ impl List {
             path: path.to_owned(),
             problem: format!("{problem}; move it away to begin a new list"),
         };
-        let der = CertificateRevocationListDer::from_pem_slice(&content)
-            .map_err(|_| wrong("this is not a revocation list in PEM"))?;
-        let (_, parsed) = CertificateRevocationList::from_der(&der)
+        let blocks =
+            files::blocks(path, &content, Label::RevocationList).map_err(|error| match error {
+                CertsError::Content { problem, .. } => wrong(&problem),
+                other => other,
+            })?;
+        let [block] = blocks.as_slice() else {
+            return Err(wrong("there is more than one revocation list in this file"));
+        };
+        let (_, parsed) = CertificateRevocationList::from_der(&block.der)
             .map_err(|_| wrong("this is not an X.509 revocation list"))?;
         if Some(parsed.issuer().as_raw()) != subject(authority).as_deref() {
             return Err(wrong("this revocation list is another CA's"));
@@ -91,7 +101,24 @@ impl List {
         let number = parsed.crl_number().cloned().unwrap_or_default();
         Ok(Self {
             number: (number + 1_u8).to_bytes_be(),
+            life: life(&parsed),
             entries: parsed.iter_revoked_certificates().map(kept).collect(),
+        })
+    }
+
+    /// As long as was asked for, otherwise as long as the last list was good for.
+    fn validity(&self, days: Option<u32>, now: OffsetDateTime) -> Result<Validity, CertsError> {
+        let standard = Validity::days(now, days.unwrap_or(FIRST_DAYS))?;
+        let (None, Some(life)) = (days, self.life) else {
+            return Ok(standard);
+        };
+        let not_after = standard.not_before.checked_add(life).ok_or_else(|| {
+            let message = "the last list was good for too long to sign another like it; say with --days how long";
+            CertsError::Argument(message.to_owned())
+        })?;
+        Ok(Validity {
+            not_after,
+            ..standard
         })
     }
 
@@ -100,6 +127,12 @@ impl List {
             .iter()
             .any(|entry| entry.serial_number.as_ref() == serial)
     }
+}
+
+fn life(list: &CertificateRevocationList<'_>) -> Option<Duration> {
+    let end = list.next_update()?.to_datetime();
+    let life = end - list.last_update().to_datetime();
+    life.is_positive().then_some(life)
 }
 
 /// An entry as it was.
@@ -132,26 +165,45 @@ fn serials(
     arguments: &RevokeArguments,
     authority: &DevelopmentCa,
 ) -> Result<Vec<Vec<u8>>, CertsError> {
-    let of_files = arguments
-        .cert
-        .iter()
-        .map(|path| serial_of_file(path, authority));
-    let of_texts = arguments.serial.iter().map(|text| parse_serial(text));
-    of_files.chain(of_texts).collect()
+    let mut serials = Vec::new();
+    for path in &arguments.cert {
+        serials.extend(serials_of_file(path, authority)?);
+    }
+    for text in &arguments.serial {
+        serials.push(parse_serial(text)?);
+    }
+    Ok(serials)
 }
 
-fn serial_of_file(path: &Path, authority: &DevelopmentCa) -> Result<Vec<u8>, CertsError> {
-    let wrong = |problem: &str| CertsError::Content {
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    };
+/// Of every certificate in a file, but the CA's own, which a chain may end with.
+fn serials_of_file(path: &Path, authority: &DevelopmentCa) -> Result<Vec<Vec<u8>>, CertsError> {
     let content = files::read(
         path,
         "Name the certificate's file, or its number with --serial",
     )?;
-    let der = CertificateDer::from_pem_slice(&content)
-        .map_err(|_| wrong("this is not a certificate in PEM"))?;
-    let (_, parsed) = x509_parser::parse_x509_certificate(&der)
+    let blocks = files::blocks(path, &content, Label::Certificate)?;
+    let is_own = |block: &&Block| *block.der == authority.certificate().as_ref();
+    let (own, issued): (Vec<_>, Vec<_>) = blocks.iter().partition(is_own);
+    if issued.is_empty() && !own.is_empty() {
+        return Err(CertsError::Content {
+            path: path.to_owned(),
+            problem: "this is the CA's own certificate, which no list of its own can revoke; \
+                      take it out of tls.clients.ca"
+                .to_owned(),
+        });
+    }
+    let serials = issued
+        .into_iter()
+        .map(|block| serial_of(path, block, authority));
+    serials.collect()
+}
+
+fn serial_of(path: &Path, block: &Block, authority: &DevelopmentCa) -> Result<Vec<u8>, CertsError> {
+    let wrong = |problem: &str| CertsError::Content {
+        path: path.to_owned(),
+        problem: format!("line {}: {problem}", block.line),
+    };
+    let (_, parsed) = x509_parser::parse_x509_certificate(&block.der)
         .map_err(|_| wrong("this is not an X.509 certificate"))?;
     if Some(parsed.issuer().as_raw()) != subject(authority).as_deref() {
         return Err(wrong(

@@ -1,17 +1,21 @@
 //! `certs show`: what is in a file, for people and for machines.
 
-use std::{fmt, io::Write, path::Path};
-
-use rustls::pki_types::pem::{PemObject, SectionKind};
+use super::{
+    CertsError, ShowArguments,
+    files::{self, misread},
+    hexadecimal,
+};
+use crate::{
+    credential::pem::{self, Block, Label},
+    policy::identity::{Identity, distinguished_name},
+};
 use serde::Serialize;
+use std::{fmt, io::Write, path::Path};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use x509_parser::{
     certificate::X509Certificate, extensions::ExtendedKeyUsage, prelude::FromDer,
     public_key::PublicKey, revocation_list::CertificateRevocationList, time::ASN1Time,
 };
-
-use super::{CertsError, ShowArguments, files, hexadecimal};
-use crate::policy::identity::{Identity, distinguished_name};
 
 /// One object of a file.
 #[derive(Serialize)]
@@ -87,23 +91,21 @@ pub(super) fn show(
 }
 
 fn read(path: &Path, now: OffsetDateTime) -> Result<Vec<Shown>, CertsError> {
-    let wrong = |problem: &str| CertsError::Content {
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    };
     let content = files::read(path, "Name a certificate or a revocation list")?;
     let objects = if content.starts_with(&[0x30]) {
         vec![certificate(&content, now).or_else(|| list(&content, now))]
     } else {
-        <(SectionKind, Vec<u8>)>::pem_slice_iter(&content)
-            .map(|section| section.ok().and_then(|(kind, der)| object(kind, &der, now)))
-            .collect()
+        let blocks = pem::blocks(&content).map_err(|problem| misread(path, &problem))?;
+        let shown = blocks.iter().filter(|block| !accompanies(block.label));
+        shown.map(|block| object(block, now)).collect()
     };
     let objects: Option<Vec<Object>> = objects.into_iter().collect();
     let objects = objects
         .filter(|objects| !objects.is_empty())
-        .ok_or_else(|| {
-            wrong("this is no certificate and no revocation list, neither in PEM nor in DER")
+        .ok_or_else(|| CertsError::Content {
+            path: path.to_owned(),
+            problem: "this is no certificate and no revocation list, neither in PEM nor in DER"
+                .to_owned(),
         })?;
     let file = path.display().to_string();
     let shown = |object| Shown {
@@ -113,14 +115,16 @@ fn read(path: &Path, now: OffsetDateTime) -> Result<Vec<Shown>, CertsError> {
     Ok(objects.into_iter().map(shown).collect())
 }
 
-fn object(kind: SectionKind, der: &[u8], now: OffsetDateTime) -> Option<Object> {
-    match kind {
-        SectionKind::Certificate => certificate(der, now),
-        SectionKind::Crl => list(der, now),
-        SectionKind::PrivateKey | SectionKind::RsaPrivateKey | SectionKind::EcPrivateKey => {
-            Some(Object::PrivateKey)
-        }
-        _ => None,
+/// What stands beside keys, and tells nothing that the certificate does not.
+fn accompanies(label: Label) -> bool {
+    matches!(label, Label::PublicKey | Label::Parameters)
+}
+
+fn object(block: &Block, now: OffsetDateTime) -> Option<Object> {
+    match block.label {
+        Label::Certificate => certificate(&block.der, now),
+        Label::RevocationList => list(&block.der, now),
+        label => label.is_private_key().then_some(Object::PrivateKey),
     }
 }
 

@@ -1,8 +1,14 @@
 //! What the proofs work with: the proxy, the way to it, and what its backend saw.
 
-use super::echo::{Fields, Observation};
-use crate::client::{Client, ClientBuilder, ClientError, CloseFrame, Event, WebSocketConnection};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use super::{
+    echo::{Fields, Observation},
+    ground::Ground,
+};
+use crate::{
+    client::{Client, ClientBuilder, ClientError, CloseFrame, Event, WebSocketConnection},
+    credential::{file, private_key},
+};
+use rustls::pki_types::CertificateDer;
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
@@ -12,8 +18,6 @@ use tokio::{
     net::TcpStream,
     sync::mpsc::UnboundedReceiver,
 };
-
-use super::ground::Ground;
 
 /// Octets of an answer over plain HTTP, at most.
 const ANSWER_LIMIT: u64 = 16 * 1024 * 1024;
@@ -76,8 +80,8 @@ impl Scene {
     /// A client of the proxy, with the certificate of the demo.
     pub(super) fn client(&self) -> Result<ClientBuilder, Failure> {
         let key = self.ground.file("client.key");
-        let key = PrivateKeyDer::from_pem_file(&key)
-            .map_err(|error| format!("{}: {error}", key.display()))?;
+        let key = file::private_key(&key).map_err(|error| error.to_string())?;
+        let key = private_key::owned(&key).ok_or("certs/client.key is of an unknown kind")?;
         Ok(self.stranger()?.identity(self.chain()?, key))
     }
 
@@ -174,7 +178,5 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect)
-        .map_err(|error| format!("{}: {error}", file.display()))
+    file::certificates(file).map_err(|error| error.to_string())
 }

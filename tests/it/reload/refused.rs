@@ -86,7 +86,8 @@ async fn no_octet_of_a_private_key_is_shown() {
     let path = proxy.folder.path("certs/server.key");
     let mut problems = Vec::new();
     for spoilt in [
-        key.replace('\n', ""),
+        key.replace("-----\n", ""),
+        key.replace("KEY-----\n", ""),
         key.replace("PRIVATE KEY", "CERTIFICATE"),
         key[..key.len() / 2].to_owned(),
         key.replace('M', "\0"),
@@ -112,7 +113,10 @@ async fn no_octet_of_a_private_key_is_shown() {
 
 #[tokio::test]
 async fn reload_keeps_old_certificate_when_half_of_a_file_is_there() {
-    for (file, reason) in [("certs/server.pem", "PEM"), ("certs/server.key", "key")] {
+    for (file, reason) in [
+        ("certs/server.pem", "does not end"),
+        ("certs/server.key", "does not end"),
+    ] {
         keeps_the_old_pair(file, reason, |proxy| {
             let path = proxy.folder.path(file);
             let whole = fs::read(&path).unwrap();

@@ -256,8 +256,12 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
     for (list, message) in [
         (cut, "not a whole CRL"),
         (longer, "not a whole CRL"),
-        (cut_pem, "no whole CRL"),
-        (b"-----BEGIN NONSENSE-----\n".to_vec(), "no whole CRL"),
+        (cut_pem, "line 1: the block \"X509 CRL\" does not end"),
+        (
+            b"-----BEGIN NONSENSE-----\n".to_vec(),
+            "line 1: the block \"NONSENSE\" is not understood",
+        ),
+        (b"# none yet\n".to_vec(), "no whole CRL"),
         (namesake, "is not signed by the CA of that name"),
         (vec![0x30; 50 << 20], "the file has 52428800 octets"),
     ] {
