@@ -1,4 +1,4 @@
-//! What it costs to follow frames: the share of a message that the proxy adds to moving octets.
+//! What it costs to follow frames: the share of a message that the proxy adds to moving bytes.
 
 #[path = "support/frames.rs"]
 mod frames;
@@ -17,7 +17,7 @@ fn scanner(criterion: &mut Criterion) {
         let stream = frame(Some(MASK), &vec![0x5a; size]).repeat(count);
         let mut scanner = Scanner::new(Rules::for_client(LIMIT, LIMIT));
         group.throughput(Throughput::Elements(count as u64));
-        let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
+        let name = BenchmarkId::from_parameter(format!("{count} of {size} bytes"));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut rest = black_box(stream.as_slice());
@@ -25,7 +25,7 @@ fn scanner(criterion: &mut Criterion) {
                     black_box(event);
                     rest = rest.get(taken..).unwrap_or_default();
                 }
-                assert!(rest.is_empty() && scanner.at_border());
+                assert!(rest.is_empty() && scanner.at_boundary());
             });
         });
     }
@@ -40,7 +40,7 @@ fn passage(criterion: &mut Criterion) {
         let mut passage = Passage::new(Rules::for_client(LIMIT, LIMIT));
         let mut counts = Counts::default();
         group.throughput(Throughput::Elements(count as u64));
-        let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
+        let name = BenchmarkId::from_parameter(format!("{count} of {size} bytes"));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut out = Forward::default();

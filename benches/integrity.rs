@@ -102,7 +102,7 @@ impl Hop {
         }
     }
 
-    /// Passes a frame in pieces as reads bring them; gives how long that took.
+    /// Passes a frame in pieces as reads bring them; returns how long that took.
     fn pass(&mut self, direction: Direction, wire: &[u8]) -> Duration {
         let mut passed = 0;
         let started = Instant::now();

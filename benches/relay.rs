@@ -78,7 +78,7 @@ fn conversation(criterion: &mut Criterion) {
         conversation.receive(Direction::ToBackend, &stream, &mut out, now);
         assert_eq!(*out.to_backend, stream);
         group.throughput(Throughput::Elements(count as u64));
-        let name = BenchmarkId::from_parameter(format!("{count} of {size} octets"));
+        let name = BenchmarkId::from_parameter(format!("{count} of {size} bytes"));
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut out = Output::default();

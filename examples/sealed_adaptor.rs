@@ -45,9 +45,9 @@ use tokio::{
 /// What ends a connection early; told on stderr.
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Octets of a request's header at most.
+/// Bytes of a request's header at most.
 const REQUEST_LIMIT: usize = 16 * 1024;
-/// Octets of a message at most.
+/// Bytes of a message at most.
 const MESSAGE_LIMIT: u64 = 64 << 20;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -64,7 +64,7 @@ struct Arguments {
 /// The client's sending direction as read here.
 struct Input {
     stream: OwnedReadHalf,
-    octets: BytesMut,
+    bytes: BytesMut,
     scanner: Scanner,
     frame: Option<(Header, Vec<u8>)>,
 }
@@ -130,7 +130,7 @@ async fn connect(arguments: &ConnectArguments) -> Result<WebSocketConnection, Fa
     Ok(client.connect().await?)
 }
 
-/// Reads the opening handshake; gives the value of `Sec-WebSocket-Accept` (RFC 6455 section 4.2.2).
+/// Reads the opening handshake; returns the value of `Sec-WebSocket-Accept` (RFC 6455 section 4.2.2).
 async fn read_request(client: &mut TcpStream) -> io::Result<String> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") && request.len() < REQUEST_LIMIT {
@@ -251,7 +251,7 @@ impl Input {
     fn new(stream: OwnedReadHalf) -> Self {
         Self {
             stream,
-            octets: BytesMut::new(),
+            bytes: BytesMut::new(),
             scanner: Scanner::new(Rules::for_client(MESSAGE_LIMIT, MESSAGE_LIMIT)),
             frame: None,
         }
@@ -259,11 +259,11 @@ impl Input {
 
     async fn next(&mut self) -> Item {
         loop {
-            let (size, event) = match self.scanner.next(&self.octets) {
+            let (size, event) = match self.scanner.next(&self.bytes) {
                 Ok(found) => found,
                 Err(violation) => return Item::Broken(violation),
             };
-            let passed = self.octets.split_to(size);
+            let passed = self.bytes.split_to(size);
             match event {
                 Some(Event::Control(frame)) => return Item::Control(frame),
                 Some(Event::DataHeader(header)) => self.frame = Some((header, Vec::new())),
@@ -275,7 +275,7 @@ impl Input {
                         return Item::Data(whole(frame));
                     }
                 }
-                None => match self.stream.read_buf(&mut self.octets).await {
+                None => match self.stream.read_buf(&mut self.bytes).await {
                     Ok(size) if size > 0 => {}
                     _ => return Item::End,
                 },
@@ -316,10 +316,10 @@ impl Output {
         Ok(())
     }
 
-    async fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.closed {
             return Ok(());
         }
-        self.stream.write_all(octets).await
+        self.stream.write_all(bytes).await
     }
 }

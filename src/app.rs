@@ -190,7 +190,7 @@ impl Threads {
 
 type BoundListeners = (Vec<Vec<Bound>>, Vec<(String, SocketAddr)>);
 
-/// Binds each listener once per worker; gives the sockets by worker.
+/// Binds each listener once per worker; returns the sockets by worker.
 fn bind_listeners(
     candidate: &build::Candidate,
     metrics: &Metrics,

@@ -34,10 +34,10 @@
 //! - No metric and no label is made outside [`observe`], and none of what a client sends:
 //!   `no_metric_and_no_label_is_made_outside_of_observe`.
 //! - Every stage of [`listener`], [`exchange`] and [`socket`] says its deadline, and keeps it or watches
-//!   the drain: `every_stage_says_what_it_takes_gives_and_refuses`.
+//!   the drain: `every_stage_says_what_it_takes_returns_and_refuses`.
 //! - Nothing a peer sends can panic: no `unwrap`, `expect`, indexing or `unsafe` (lints, in
 //!   `Cargo.toml`), and the fuzz targets; `any_two_pieces_give_what_the_whole_gives`,
-//!   `no_changed_octet_panics_or_lets_a_control_character_through`.
+//!   `no_changed_byte_panics_or_lets_a_control_character_through`.
 //! - One closed enum of endings for each stage is at once metric label, log field, and HTTP status or
 //!   close code; an ending of another stage does not compile:
 //!   `labels_are_unique_within_a_stage`, `every_ending_of_a_socket_has_a_series_for_every_code_there_is`.

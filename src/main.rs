@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Gives memory back after bursts, which glibc's allocator does not: see `docs/performance.md`.
+/// Returns memory back after bursts, which glibc's allocator does not: see `docs/performance.md`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

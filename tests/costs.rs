@@ -1,6 +1,6 @@
 //! What a connection and a message cost, in counts that do not depend on the machine's mood.
 //!
-//! The proxy runs in a process of its own, this same binary started anew, so that only its
+//! The proxy runs in a process of its own, this same binary started again, so that only its
 //! allocations are counted. Clients and backend are those of `benches/compare`.
 
 #![allow(
@@ -51,7 +51,7 @@ const CONFIGURATION: &str = "TIDEGATE_COSTS_CONFIGURATION";
 const PROFILE: &str = "TIDEGATE_COSTS_PROFILE";
 const MARK: &str = "costs: ";
 
-/// Allocations for one message of 125 octets that goes to the backend and comes back. They are
+/// Allocations for one message of 125 bytes that goes to the backend and comes back. They are
 /// two, both of rustls: a vector for each record that it decrypts, and one for each that it
 /// encrypts. None is the proxy's own.
 const ALLOCATIONS_PER_MESSAGE: f64 = 2.02;
@@ -63,9 +63,9 @@ const SYSTEM_CALLS_PER_MESSAGE: f64 = 6.5;
 /// System calls for a socket from accept to close, waiting aside: 30, and one or two more where the
 /// request comes after the last flight of the handshake, and a sweep.
 const SYSTEM_CALLS_PER_SOCKET: f64 = 34.0;
-/// Octets that a silent connection holds, as the allocator was asked for them.
-const OCTETS_PER_CONNECTION: f64 = 6.0 * 1024.0;
-/// Octets of the relay's future.
+/// Bytes that a silent connection holds, as the allocator was asked for them.
+const BYTES_PER_CONNECTION: f64 = 6.0 * 1024.0;
+/// Bytes of the relay's future.
 const RELAY: usize = 3 * 1024;
 
 /// What the client needs to know of the proxy.
@@ -85,13 +85,13 @@ struct Proxy {
 #[derive(Clone, Copy)]
 struct Heap {
     allocations: f64,
-    octets: f64,
+    bytes: f64,
 }
 
 #[test]
 fn a_relay_is_small() {
     let size = size_of::<Relay>();
-    println!("a relay's future takes {size} octets");
+    println!("a relay's future takes {size} bytes");
     assert!(size <= RELAY, "{size}");
 }
 
@@ -123,12 +123,12 @@ fn a_silent_connection_holds_little() {
             }
             heap.push(proxy.heap());
         }
-        let each = (heap[1].octets - heap[0].octets) / 100.0;
-        println!("{each:.0} octets for each silent connection");
+        let each = (heap[1].bytes - heap[0].bytes) / 100.0;
+        println!("{each:.0} bytes for each silent connection");
         if std::env::var_os(PROFILE).is_some() {
             proxy.end();
         }
-        assert!(each <= OCTETS_PER_CONNECTION, "{each:.0}");
+        assert!(each <= BYTES_PER_CONNECTION, "{each:.0}");
     });
 }
 
@@ -274,10 +274,10 @@ impl Proxy {
             .write_all(b"\n")
             .unwrap();
         let answer = self.answer();
-        let (allocations, octets) = answer.split_once(' ').unwrap();
+        let (allocations, bytes) = answer.split_once(' ').unwrap();
         Heap {
             allocations: allocations.parse().unwrap(),
-            octets: octets.parse().unwrap(),
+            bytes: bytes.parse().unwrap(),
         }
     }
 

@@ -59,7 +59,7 @@ fn tidegate(folder: &Path, arguments: &[&str]) -> Command {
 fn demo(folder: &Path) -> (i32, String, String) {
     let output = tidegate(folder, &["demo", "--once"]).output().unwrap();
     let Output { stdout, stderr, .. } = &output;
-    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap(), text(stdout), text(stderr))
 }
 

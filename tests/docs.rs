@@ -31,7 +31,7 @@ const CONTRIBUTING: &str = include_str!("../CONTRIBUTING.md");
 const JUSTFILE: &str = include_str!("../justfile");
 const CONFIGURATION: &str = include_str!("../proxy.toml");
 
-/// Taken while documents are read or written anew.
+/// Taken while documents are read or written again.
 static DOCUMENTS: Mutex<()> = Mutex::new(());
 
 fn updates() -> bool {
@@ -232,7 +232,7 @@ fn keys_of(header: &str) -> BTreeSet<String> {
     section.filter_map(key).collect()
 }
 
-/// `TIDEGATE_UPDATE_SNAPSHOTS=1 cargo test --test docs` writes it anew.
+/// `TIDEGATE_UPDATE_SNAPSHOTS=1 cargo test --test docs` writes it again.
 #[test]
 fn help_is_as_in_the_snapshot() {
     let mut pages = String::new();

@@ -56,7 +56,7 @@ impl Random {
         usize::try_from(self.next()).unwrap() % end
     }
 
-    fn octet(&mut self) -> u8 {
+    fn byte(&mut self) -> u8 {
         self.next().to_be_bytes()[7]
     }
 }
@@ -69,7 +69,7 @@ fn mutate(random: &mut Random, good: &[Vec<u8>]) -> Vec<u8> {
         let end = (at + random.below(12)).min(input.len());
         match random.below(6) {
             0 if at < input.len() => input[at] ^= 1 << random.below(8),
-            1 if at < input.len() => input[at] = random.octet(),
+            1 if at < input.len() => input[at] = random.byte(),
             2 => drop(input.drain(at..end)),
             3 => input.truncate(at),
             4 => {
@@ -209,7 +209,7 @@ fn integrity_keeps_its_promises() {
         (2, format!("data{nonce}")),
         (
             3,
-            "\u{1}\u{5}payload of some octets, ünïcode as well".to_owned(),
+            "\u{1}\u{5}payload of some bytes, ünïcode as well".to_owned(),
         ),
     ];
     let input = |(choice, text): (u8, String)| [&[choice], text.as_bytes()].concat();

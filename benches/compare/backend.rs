@@ -75,7 +75,7 @@ impl Echo {
         }
     }
 
-    /// Answers every whole frame; gives whether more may come.
+    /// Answers every whole frame; returns whether more may come.
     fn take_frames(&mut self) -> io::Result<bool> {
         let mut taken = 0;
         let mut open = true;
@@ -97,7 +97,7 @@ impl Echo {
     }
 }
 
-/// Appends the answer to one frame; gives whether more may follow.
+/// Appends the answer to one frame; returns whether more may follow.
 fn answer(header: &Header, payload: &[u8], out: &mut Vec<u8>) -> bool {
     match header.opcode {
         Opcode::Close => {

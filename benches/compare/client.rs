@@ -1,4 +1,4 @@
-//! A WebSocket client that costs little: its frames are made once, octets are only compared.
+//! A WebSocket client that costs little: its frames are made once, bytes are only compared.
 
 use crate::{Result, Target};
 use rustls::{
@@ -116,8 +116,8 @@ impl Socket {
     /// Closes, and waits until the peer has closed as well.
     pub(crate) async fn close(mut self) -> Result<()> {
         let close = ControlFrame::close(1000, "");
-        let octets = close.encode(Some(MASK));
-        self.transport.write_all(octets.as_slice()).await?;
+        let bytes = close.encode(Some(MASK));
+        self.transport.write_all(bytes.as_slice()).await?;
         self.transport.flush().await?;
         let mut rest = [0; 256];
         while self.transport.read(&mut rest).await? > 0 {}

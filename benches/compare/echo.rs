@@ -42,11 +42,11 @@ struct Load {
 struct Exchange {
     load: Rc<Load>,
     socket: Socket,
-    /// Octets of requests that are due, and where the next one stands in the window.
+    /// Bytes of requests that are due, and where the next one stands in the window.
     due: usize,
     place: usize,
     unflushed: bool,
-    /// Where the next expected octet stands in the reply.
+    /// Where the next expected byte stands in the reply.
     reply: usize,
     sent_at: VecDeque<(Instant, usize)>,
 }
@@ -104,7 +104,7 @@ async fn measure(target: &Target, load: &Load, size: usize) -> Result<Value> {
         "messages": messages,
         "per_second": messages as f64 / wall.as_secs_f64(),
         "us_per_message": spent.as_secs_f64() * 1e6 / messages as f64,
-        "ns_per_octet": spent.as_secs_f64() * 1e9 / messages as f64 / size as f64,
+        "ns_per_byte": spent.as_secs_f64() * 1e9 / messages as f64 / size as f64,
         "busy": spent.as_secs_f64() / wall.as_secs_f64(),
         "p50_us": latencies.quantile(0.5),
         "p99_us": latencies.quantile(0.99),
@@ -148,8 +148,8 @@ impl Exchange {
         let mut transport = Pin::new(&mut self.socket.transport);
         while self.due > 0 {
             let end = self.load.window.len().min(self.place + self.due);
-            let octets = self.load.window.get(self.place..end).unwrap_or_default();
-            match transport.as_mut().poll_write(cx, octets)? {
+            let bytes = self.load.window.get(self.place..end).unwrap_or_default();
+            match transport.as_mut().poll_write(cx, bytes)? {
                 Poll::Ready(count) => {
                     self.due -= count;
                     self.place = (self.place + count) % self.load.window.len();
@@ -177,18 +177,18 @@ impl Exchange {
         Poll::Ready(Ok(()))
     }
 
-    /// Compares replies with what they should be; gives how many came to their end.
-    fn compare(&mut self, mut octets: &[u8]) -> io::Result<usize> {
+    /// Compares replies with what they should be; returns how many came to their end.
+    fn compare(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
         let reply = &self.load.message.reply;
         let mut whole = 0;
-        while !octets.is_empty() {
+        while !bytes.is_empty() {
             let expected = reply.get(self.reply..).unwrap_or_default();
-            let count = expected.len().min(octets.len());
-            let (now, rest) = octets.split_at(count);
+            let count = expected.len().min(bytes.len());
+            let (now, rest) = bytes.split_at(count);
             if !expected.starts_with(now) {
                 return Err(io::Error::other("a message came back changed"));
             }
-            octets = rest;
+            bytes = rest;
             self.reply += count;
             if self.reply == reply.len() {
                 self.reply = 0;

@@ -1,4 +1,4 @@
-//! The floor: octets from one TCP connection to another, and nothing else.
+//! The floor: bytes from one TCP connection to another, and nothing else.
 
 use crate::Result;
 use std::{io, net::SocketAddr};

@@ -55,7 +55,7 @@ enum Tool {
     Echo {
         #[command(flatten)]
         target: Target,
-        /// Octets of a message.
+        /// Bytes of a message.
         #[arg(long)]
         size: usize,
         /// Messages that each connection has under way.
@@ -170,7 +170,7 @@ fn run(tool: Tool) -> Result<Value> {
     runtime.block_on(use_tool(tool))
 }
 
-/// Gives the result, or null where there is none to print at the end.
+/// Returns the result, or null where there is none to print at the end.
 async fn use_tool(tool: Tool) -> Result<Value> {
     match tool {
         Tool::Backend { listen } => backend::serve(TcpListener::bind(listen).await?)

@@ -23,7 +23,7 @@ ROWS = [
     row("125 B echo, 1 in flight × 64", "echo", echo(125, 1, 64), "us_per_message", "µs/message", ("floor", 1.1)),
     row("125 B echo, 32 in flight × 16", "pipelined", echo(125, 32, 16), "us_per_message", "µs/message", ("peer", 0.85)),
     row("16 KiB echo, 4 in flight × 16", "16k", echo(16384, 4, 16), "us_per_message", "µs/message", ("peer", 0.95)),
-    row("1 MiB echo, 2 in flight × 4", "1m", echo(1048576, 2, 4), "ns_per_octet", "ns/byte", ("peer", 0.95)),
+    row("1 MiB echo, 2 in flight × 4", "1m", echo(1048576, 2, 4), "ns_per_byte", "ns/byte", ("peer", 0.95)),
     row("full mTLS handshake, upgrade, close", "full", ["handshake"], "us_per_handshake", "µs", ("peer", 0.5)),
     row("resumed handshake, upgrade, close", "resumed", ["handshake", "--resumed"], "us_per_handshake", "µs", ("peer", 0.5), resumes=True),
     row("idle connection", "idle", ["idle"], "kib_per_connection", "KiB", ("value", 10.0), fresh=True),

@@ -65,7 +65,7 @@ def tables(results, chosen):
     lines.append(["start, until the first message (s)", f"{start['one']:.2f}", f"{start['many']:.2f}", "–"])
     for key, label, digits in (("cpu_ms", "one scrape (ms of CPU)", 2), ("resident_mib", "resident memory after scrapes (MiB)", 0)):
         lines.append([label, *[f"{scrape[which][key]:.{digits}f}" for which in ("one", "many")], "–"])
-    lines.append(["octets of a scrape (MiB)", *[f"{scrape[which]['octets'] / 2**20:.2f}" for which in ("one", "many")], "–"])
+    lines.append(["bytes of a scrape (MiB)", *[f"{scrape[which]['octets'] / 2**20:.2f}" for which in ("one", "many")], "–"])
     return f"""### Many routes and certificates
 
 One route and one certificate beside {chosen.hosts * 10} routes, of {chosen.hosts} hosts, and {chosen.hosts} certificates; upgrades ask for a host

@@ -19,7 +19,7 @@ pub(crate) fn run(der: &[u8]) {
         assert!(
             value
                 .bytes()
-                .all(|octet| octet == b' ' || octet.is_ascii_graphic())
+                .all(|byte| byte == b' ' || byte.is_ascii_graphic())
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Two peers, orders, ends and time in any order: what comes out is a valid stream of frames in
 //! both directions, and it comes to an end.
 //!
-//! The input is one octet of terms, then steps: an octet that says which, and what it needs.
+//! The input is one byte of terms, then steps: a byte that says which, and what it needs.
 
 use std::time::Duration;
 use tidegate::ending::SocketEnding;
@@ -116,7 +116,7 @@ fn terms(choice: u8, [client, backend]: [Rules; 2]) -> Terms {
 }
 
 impl Run {
-    /// Takes one step; gives the input behind what it needed.
+    /// Takes one step; returns the input behind what it needed.
     fn step<'a>(&mut self, step: u8, size: u8, rest: &'a [u8]) -> &'a [u8] {
         let direction = if size & 1 == 0 { ToBackend } else { ToClient };
         match step % 16 {
@@ -131,10 +131,10 @@ impl Run {
     }
 
     fn receive<'a>(&mut self, direction: Direction, size: u8, rest: &'a [u8]) -> &'a [u8] {
-        let (octets, rest) = rest.split_at(rest.len().min(size.into()));
+        let (bytes, rest) = rest.split_at(rest.len().min(size.into()));
         if self.conversation.reads(direction) {
             self.act(|conversation, out, now| {
-                conversation.receive(direction, octets, out, now);
+                conversation.receive(direction, bytes, out, now);
             });
         }
         rest
@@ -198,7 +198,7 @@ fn check_stream(rules: Rules, stream: &[u8]) {
     }
     let frames: u64 = counts.frames.iter().sum();
     assert!(
-        passage.is_idle() || !passage.at_border(),
+        passage.is_idle() || !passage.at_boundary(),
         "after {frames} frames"
     );
 }

@@ -1,6 +1,6 @@
-//! Any octets, in any pieces: the frame scanner neither panics nor lets a split change anything.
+//! Any bytes, in any pieces: the frame scanner neither panics nor lets a split change anything.
 //!
-//! The input is one octet of rules, one of piece sizes, and the stream.
+//! The input is one byte of rules, one of piece sizes, and the stream.
 
 use tidegate::frame::{ControlFrame, Counts, Forward, Header, Passage, Rules, Violation};
 
@@ -67,7 +67,7 @@ fn pass<'a>(rules: Rules, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome
     outcome
 }
 
-/// A header that can be read is written back octet for octet.
+/// A header that can be read is written back byte for byte.
 fn header_survives(stream: &[u8]) {
     if let Some(Ok((header, size))) = Header::decode(stream) {
         assert_eq!(header.encode().as_slice(), &stream[..size]);

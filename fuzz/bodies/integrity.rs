@@ -1,4 +1,4 @@
-//! Offers, answers and sealed units from octets that anybody may send.
+//! Offers, answers and sealed units from bytes that anybody may send.
 
 use std::sync::LazyLock;
 use tidegate::integrity::{
@@ -27,11 +27,11 @@ static KEYRING: LazyLock<Keyring> = LazyLock::new(|| {
 });
 
 static OFFERS: LazyLock<[ClientOffer; 2]> = LazyLock::new(|| {
-    let secret = Secret::from_text(KEY_TEXT).expect("32 octets");
+    let secret = Secret::from_text(KEY_TEXT).expect("32 bytes");
     let credential = Credential::Secret("s".parse().expect("a kid"), secret);
     let ephemeral = PrivateKey::new(Exporter::new(KEY));
     let keyed = ClientOffer::hmac_sha256(&credential, &KEY, &ephemeral, false);
-    [ClientOffer::sha256(), keyed.expect("a nonce of 32 octets")]
+    [ClientOffer::sha256(), keyed.expect("a nonce of 32 bytes")]
 });
 
 pub(crate) fn run(input: &[u8]) {
@@ -57,7 +57,7 @@ fn negotiate(input: &[u8]) {
         server_nonce: KEY,
         exporter: &exporter,
     };
-    let lines = || input.split(|&octet| octet == b'\n');
+    let lines = || input.split(|&byte| byte == b'\n');
     let extensions = Extensions::parse(lines());
     let forwarded = extensions.forwarded().unwrap_or_default();
     assert!(Extensions::parse([forwarded.as_bytes()]).offers.is_empty());
@@ -116,7 +116,7 @@ fn seal(input: &[u8]) {
     }
 }
 
-/// A Close keeps within 125 octets, and its reason is a prefix of the one given.
+/// A Close keeps within 125 bytes, and its reason is a prefix of the one given.
 fn close(reason: &str) {
     for binding in [Binding::Frame, Binding::Message] {
         let payload = Sealer::hmac_sha256(&KEY).seal_close(binding, Some(1000), reason);

@@ -1,4 +1,4 @@
-//! Request heads: whatever the octets, no panic, and the promises below.
+//! Request heads: whatever the bytes, no panic, and the promises below.
 
 use std::sync::LazyLock;
 use tidegate::name::path::path_fault;
@@ -25,17 +25,12 @@ pub(crate) fn run(received: &[u8]) {
     assert_pieces_agree(received, length.as_ref());
     match whole {
         Some(Ok((head, length))) => assert_good(received, &head, length),
-        Some(Err(error)) => assert!(
-            error
-                .detail()
-                .bytes()
-                .all(|octet| !octet.is_ascii_control())
-        ),
+        Some(Err(error)) => assert!(error.detail().bytes().all(|byte| !byte.is_ascii_control())),
         None => assert!(received.len() < MAX_HEAD),
     }
 }
 
-/// Octet by octet, the same end or the same fault is found as at once.
+/// Byte by byte, the same end or the same fault is found as at once.
 fn assert_pieces_agree<E: PartialEq + std::fmt::Debug>(
     received: &[u8],
     whole: Option<&Result<usize, E>>,
@@ -81,7 +76,7 @@ fn assert_good(received: &[u8], head: &RequestHead<'_>, length: usize) {
             !field
                 .value
                 .iter()
-                .any(|octet| matches!(octet, b'\r' | b'\n' | 0))
+                .any(|byte| matches!(byte, b'\r' | b'\n' | 0))
         );
     }
 }

@@ -128,7 +128,7 @@ fn token_of(file: &Path) -> io::Result<Vec<u8>> {
     let token = token.trim_ascii().to_vec();
     if token.is_empty() || token.len() as u64 > TOKEN {
         return Err(io::Error::other(
-            "it must hold one token of 1 to 4096 octets",
+            "it must hold one token of 1 to 4096 bytes",
         ));
     }
     Ok(token)

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 const PAGE: usize = 100;
 /// Connections of a page at most.
 const LARGEST_PAGE: usize = 1000;
-/// Octets of a connection id at most.
+/// Bytes of a connection id at most.
 const ID: usize = 64;
 
 /// What a path stands for.

@@ -36,7 +36,7 @@ pub(super) fn decoded(text: &str) -> Result<String, Refusal> {
             let Some((digits, after)) = rest.split_at_checked(2) else {
                 return Err(bad_encoding());
             };
-            bytes.push(octet(digits).ok_or_else(bad_encoding)?);
+            bytes.push(byte(digits).ok_or_else(bad_encoding)?);
             rest = after;
         } else {
             bytes.push(*first);
@@ -45,7 +45,7 @@ pub(super) fn decoded(text: &str) -> Result<String, Refusal> {
     String::from_utf8(bytes).map_err(|_| bad_encoding())
 }
 
-fn octet(digits: &[u8]) -> Option<u8> {
+fn byte(digits: &[u8]) -> Option<u8> {
     let mut digits = digits.iter().map(|digit| char::from(*digit).to_digit(16));
     let value = digits.try_fold(0, |value, digit| Some(value * 16 + digit?))?;
     u8::try_from(value).ok()

@@ -31,11 +31,11 @@ use tokio::{
 const CONNECTIONS: usize = 64;
 /// Accept to a whole header section, and again for the body.
 const REQUEST: Duration = Duration::from_secs(10);
-/// Accept to the last octet of the answer; a reload may take its time.
+/// Accept to the last byte of the answer; a reload may take its time.
 const WHOLE: Duration = Duration::from_mins(1);
-/// Octets of a header section at most, of which hyper takes no less than 8 KiB.
+/// Bytes of a header section at most, of which hyper takes no less than 8 KiB.
 const HEADER: usize = 16 * 1024;
-/// Octets of a body at most; no call has a meaning for any.
+/// Bytes of a body at most; no call has a meaning for any.
 const BODY: usize = 16 * 1024;
 /// The pause after an error of accept(2), as when there are no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -131,10 +131,10 @@ impl Running {
         }
     }
 
-    /// What comes back for these octets, until the connection ends.
-    async fn send(&self, octets: &str) -> String {
+    /// What comes back for these bytes, until the connection ends.
+    async fn send(&self, bytes: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(octets.as_bytes()).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         answer

@@ -45,7 +45,7 @@ pub struct Handle {
     drain: Arc<Notify>,
 }
 
-/// Reading the configuration anew, as somebody asks for it.
+/// Reading the configuration again, as somebody asks for it.
 struct ReloadRequest {
     /// Only say what would change.
     preview: bool,
@@ -125,7 +125,7 @@ impl Default for Control {
 }
 
 impl Handle {
-    /// Reads the configuration anew; gives what became of it, or `None` if the proxy is gone.
+    /// Reads the configuration again; returns what became of it, or `None` if the proxy is gone.
     pub async fn reload(&self, preview: bool) -> Option<Outcome> {
         let (reply, outcome) = oneshot::channel();
         let request = ReloadRequest { preview, reply };

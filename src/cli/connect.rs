@@ -311,15 +311,10 @@ fn print(event: &Event, manner: Manner, output: &mut impl Write) -> io::Result<(
         (_, Printing::Json) => writeln!(output, "{}", json(event))?,
         (Event::Text(text), Printing::Terminal) => writeln!(output, "{}", visible(text))?,
         (Event::Text(text), Printing::Plain) => writeln!(output, "{text}")?,
-        (Event::Binary(octets), Printing::Terminal) => {
-            writeln!(
-                output,
-                "{} octets: {}",
-                octets.len(),
-                STANDARD.encode(octets)
-            )?;
+        (Event::Binary(bytes), Printing::Terminal) => {
+            writeln!(output, "{} bytes: {}", bytes.len(), STANDARD.encode(bytes))?;
         }
-        (Event::Binary(octets), Printing::Plain) => output.write_all(octets)?,
+        (Event::Binary(bytes), Printing::Plain) => output.write_all(bytes)?,
         (Event::Pong(_) | Event::Closed(_), _) => {}
     }
     output.flush()
@@ -328,11 +323,11 @@ fn print(event: &Event, manner: Manner, output: &mut impl Write) -> io::Result<(
 fn json(event: &Event) -> serde_json::Value {
     match event {
         Event::Text(text) => serde_json::json!({ "type": "text", "text": text }),
-        Event::Binary(octets) => {
-            serde_json::json!({ "type": "binary", "base64": STANDARD.encode(octets) })
+        Event::Binary(bytes) => {
+            serde_json::json!({ "type": "binary", "base64": STANDARD.encode(bytes) })
         }
-        Event::Pong(octets) => {
-            serde_json::json!({ "type": "pong", "base64": STANDARD.encode(octets) })
+        Event::Pong(bytes) => {
+            serde_json::json!({ "type": "pong", "base64": STANDARD.encode(bytes) })
         }
         Event::Closed(None) => serde_json::json!({ "type": "close" }),
         Event::Closed(Some(close)) => {

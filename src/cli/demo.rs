@@ -97,7 +97,7 @@ pub fn run(arguments: &DemoArguments) -> ExitCode {
     code
 }
 
-/// Gives whether everything was as it should be.
+/// Returns whether everything was as it should be.
 fn demonstrate(arguments: &DemoArguments, dropped: Arc<AtomicU64>) -> Result<bool, DemoError> {
     let ground = Ground::prepare(arguments.config.as_deref())?;
     let (route, servers) = first_route(&ground);
@@ -138,7 +138,7 @@ fn demonstrate(arguments: &DemoArguments, dropped: Arc<AtomicU64>) -> Result<boo
     Ok(good)
 }
 
-/// Runs every proof; gives whether all went well.
+/// Runs every proof; returns whether all went well.
 async fn converse(scene: &mut Scene, output: &mut impl io::Write) -> io::Result<bool> {
     let mut failed = Vec::new();
     for proof in PROOFS {

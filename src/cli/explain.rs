@@ -111,7 +111,7 @@ struct Refused {
     status: Option<u16>,
 }
 
-/// Explains to `out`; gives whether the client would be admitted.
+/// Explains to `out`; returns whether the client would be admitted.
 pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError> {
     let candidate =
         build::prepare(&args.config, None, |_| {}).map_err(ExplainError::Configuration)?;

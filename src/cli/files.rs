@@ -57,7 +57,7 @@ fn write_new(path: &Path, content: &str, readers: Readers) -> io::Result<File> {
     Ok(file)
 }
 
-/// Gives the new file to the old one's owner: an administrator who replaces it shall not take it
+/// Returns the new file to the old one's owner: an administrator who replaces it shall not take it
 /// away from the proxy, which runs as somebody else.
 fn keep_owner(old: &Path, new: &File) -> io::Result<()> {
     let Ok(old) = fs::metadata(old) else {

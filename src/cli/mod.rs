@@ -118,7 +118,7 @@ struct Remote<A: clap::Args> {
     rest: A,
 }
 
-/// Runs the command line's command; gives the process's exit code.
+/// Runs the command line's command; returns the process's exit code.
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => run::run(&args.config, &args.log),

@@ -147,7 +147,9 @@ impl From<Failure> for ClientError {
 
 impl From<SealError> for ClientError {
     fn from(error: SealError) -> Self {
-        Self::Argument(format!("the frame cannot be sealed: {error}; connect anew"))
+        Self::Argument(format!(
+            "the frame cannot be sealed: {error}; connect again"
+        ))
     }
 }
 

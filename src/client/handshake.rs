@@ -28,13 +28,13 @@ use crate::{
     integrity::{client::ClientOffer, schedule::Exporter},
 };
 
-/// The longest problem document that is read, in octets.
+/// The longest problem document that is read, in bytes.
 const PROBLEM_LIMIT: usize = 64 * 1024;
 
-/// The longest line of a text that is told, in octets.
+/// The longest line of a text that is told, in bytes.
 const LINE_LIMIT: usize = 200;
 
-/// Anything that carries octets both ways.
+/// Anything that carries bytes both ways.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Transport for T {}
 
@@ -134,7 +134,7 @@ async fn tcp(address: Option<SocketAddr>, target: &Target) -> Result<TcpStream, 
     Ok(stream)
 }
 
-/// RFC 6455 section 4.1: 16 octets chosen at random, in base64.
+/// RFC 6455 section 4.1: 16 bytes chosen at random, in base64.
 fn new_key() -> Result<String, ClientError> {
     let mut key = [0; 16];
     sealing::random(&mut key)?;
@@ -283,6 +283,6 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 fn has_upgrade(value: &HeaderValue) -> bool {
     value
         .as_bytes()
-        .split(|octet| *octet == b',')
+        .split(|byte| *byte == b',')
         .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }

@@ -1,4 +1,4 @@
-//! Octets from the server → frames, each checked before it is handed on.
+//! Bytes from the server → frames, each checked before it is handed on.
 
 use super::ClientError;
 use crate::{
@@ -39,7 +39,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    /// `limit` is for a message, in octets and without tags.
+    /// `limit` is for a message, in bytes and without tags.
     pub(super) fn new(limit: usize, opener: Option<Opener>) -> Self {
         let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let sealed = opener.is_some();
@@ -56,12 +56,12 @@ impl Incoming {
         }
     }
 
-    /// Takes octets as they arrive.
-    pub(super) fn push(&mut self, octets: &[u8]) {
-        self.input.extend_from_slice(octets);
+    /// Takes bytes as they arrive.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
     }
 
-    /// The next whole frame; `None` if more octets are needed. An error is final.
+    /// The next whole frame; `None` if more bytes are needed. An error is final.
     pub(super) fn next(&mut self) -> Result<Option<Frame>, ClientError> {
         loop {
             let (size, event) = self.scanner.next(&self.input)?;
@@ -91,8 +91,8 @@ impl Incoming {
     }
 
     fn take(&mut self, size: usize) {
-        if let (Some((_, payload)), Some(octets)) = (&mut self.frame, self.input.get(..size)) {
-            payload.extend_from_slice(octets);
+        if let (Some((_, payload)), Some(bytes)) = (&mut self.frame, self.input.get(..size)) {
+            payload.extend_from_slice(bytes);
         }
     }
 
@@ -111,7 +111,7 @@ impl Incoming {
     fn data(&mut self, header: Header, mut payload: Vec<u8>) -> Result<Frame, ClientError> {
         if let Some(opener) = &mut self.opener {
             let (data, tag) = payload.split_last_chunk().ok_or(Failure::Missing)?;
-            opener.open(header.first_octet(), data, tag)?;
+            opener.open(header.first_byte(), data, tag)?;
             let length = data.len();
             payload.truncate(length);
         }

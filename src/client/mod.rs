@@ -201,10 +201,10 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest message that is taken, in octets; 16 MiB at first.
+    /// The longest message that is taken, in bytes; 16 MiB at first.
     #[must_use]
-    pub const fn message_limit(mut self, octets: usize) -> Self {
-        self.message_limit = octets;
+    pub const fn message_limit(mut self, bytes: usize) -> Self {
+        self.message_limit = bytes;
         self
     }
 

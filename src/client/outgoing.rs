@@ -1,4 +1,4 @@
-//! Frames → octets to the server: sealed where that was agreed, then masked.
+//! Frames → bytes to the server: sealed where that was agreed, then masked.
 
 use super::ClientError;
 use crate::{
@@ -26,7 +26,7 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// Appends the frame's octets to `buffer`. `masking_key` is random (RFC 6455 section 5.3).
+    /// Appends the frame's bytes to `buffer`. `masking_key` is random (RFC 6455 section 5.3).
     pub(super) fn write(
         &self,
         masking_key: [u8; 4],
@@ -42,7 +42,7 @@ impl<'a> Outgoing<'a> {
         };
         let tag = match sealer {
             Some(sealer) if self.is_sealed() => {
-                Some(sealer.seal(header.first_octet(), self.payload)?)
+                Some(sealer.seal(header.first_byte(), self.payload)?)
             }
             _ => None,
         };

@@ -24,7 +24,7 @@ use crate::{
 
 /// How long answering a Close may take.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Octets that are read at once.
+/// Bytes that are read at once.
 const READ_SIZE: usize = 16 * 1024;
 
 /// What arrives.
@@ -73,7 +73,7 @@ pub struct WebSocketReceiver {
 /// A message of which the last fragment has not come yet.
 struct Message {
     is_text: bool,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 enum Phase {
@@ -107,7 +107,7 @@ impl WebSocketReceiver {
         loop {
             let frame = match self.next_frame().await? {
                 Arrived::Data(frame) => frame,
-                Arrived::Pong(octets) => return Ok(Event::Pong(octets)),
+                Arrived::Pong(bytes) => return Ok(Event::Pong(bytes)),
                 Arrived::Closed(close) => return Ok(Event::Closed(close)),
             };
             match self.collect(frame) {
@@ -146,8 +146,8 @@ impl WebSocketReceiver {
     fn accept(&mut self, frame: Frame) -> Option<Arrived> {
         match frame {
             Frame::Data(frame) => return Some(Arrived::Data(frame)),
-            Frame::Pong(octets) => return Some(Arrived::Pong(octets)),
-            Frame::Ping(octets) => self.writer.answer_ping(octets),
+            Frame::Pong(bytes) => return Some(Arrived::Pong(bytes)),
+            Frame::Ping(bytes) => self.writer.answer_ping(bytes),
             Frame::Close(payload) => match parse_close(&payload) {
                 Ok(close) => self.end(Ok(Arrived::Closed(close)), &payload),
                 Err(error) => self.fail(error),
@@ -178,10 +178,10 @@ impl WebSocketReceiver {
             // The scanner sees to it that frames follow each other as they may, and to the limit.
             None => Message {
                 is_text: frame.opcode == Opcode::Text,
-                octets: frame.payload,
+                bytes: frame.payload,
             },
             Some(mut message) => {
-                message.octets.extend_from_slice(&frame.payload);
+                message.bytes.extend_from_slice(&frame.payload);
                 message
             }
         };
@@ -190,9 +190,9 @@ impl WebSocketReceiver {
             return Ok(None);
         }
         if !message.is_text {
-            return Ok(Some(Event::Binary(message.octets)));
+            return Ok(Some(Event::Binary(message.bytes)));
         }
-        let text = String::from_utf8(message.octets);
+        let text = String::from_utf8(message.bytes);
         text.map(|text| Some(Event::Text(text)))
             .map_err(|_| ClientError::Protocol {
                 code: close::INVALID_FRAME_PAYLOAD_DATA,

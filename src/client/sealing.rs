@@ -103,8 +103,8 @@ pub(super) fn agree(
 
 /// Whether a field names no other extension. No value of this one has a comma.
 fn is_ours(value: &HeaderValue) -> bool {
-    let elements = value.as_bytes().split(|octet| *octet == b',');
-    let mut names = elements.map(|element| element.split(|octet| *octet == b';').next());
+    let elements = value.as_bytes().split(|byte| *byte == b',');
+    let mut names = elements.map(|element| element.split(|byte| *byte == b';').next());
     names.all(|name| name.is_some_and(|name| name.trim_ascii() == EXTENSION_NAME.as_bytes()))
 }
 
@@ -113,14 +113,14 @@ pub(super) fn exporter(tls: &ClientConnection) -> Option<Exporter> {
     if tls.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
         return None;
     }
-    let octets = tls.export_keying_material([0; 32], EXPORTER_LABEL, Some(b""));
-    octets.map(Zeroizing::new).ok()
+    let bytes = tls.export_keying_material([0; 32], EXPORTER_LABEL, Some(b""));
+    bytes.map(Zeroizing::new).ok()
 }
 
-/// Fills `octets` from the system's source.
-pub(super) fn random(octets: &mut [u8]) -> Result<(), ClientError> {
-    aws_lc_rs::rand::fill(octets)
-        .map_err(|_| ClientError::Argument("the system gives no random octets".to_owned()))
+/// Fills `bytes` from the system's source.
+pub(super) fn random(bytes: &mut [u8]) -> Result<(), ClientError> {
+    aws_lc_rs::rand::fill(bytes)
+        .map_err(|_| ClientError::Argument("the system gives no random bytes".to_owned()))
 }
 
 impl From<ValueError> for ClientError {

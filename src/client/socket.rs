@@ -30,7 +30,7 @@ pub struct WebSocketSender {
 /// A transport after the opening handshake.
 pub(super) struct Opened {
     pub(super) transport: Box<dyn Transport>,
-    /// Octets that came behind the 101.
+    /// Bytes that came behind the 101.
     pub(super) early: Bytes,
     pub(super) subprotocol: Option<String>,
     pub(super) tls: Option<TlsParameters>,
@@ -85,13 +85,13 @@ impl WebSocketConnection {
     }
 
     /// Sends a binary message.
-    pub async fn send_binary(&self, octets: &[u8]) -> Result<(), ClientError> {
-        self.sender.send_binary(octets).await
+    pub async fn send_binary(&self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.sender.send_binary(bytes).await
     }
 
-    /// Sends a ping of at most 125 octets; the answer is an event.
-    pub async fn ping(&self, octets: &[u8]) -> Result<(), ClientError> {
-        self.sender.ping(octets).await
+    /// Sends a ping of at most 125 bytes; the answer is an event.
+    pub async fn ping(&self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.sender.ping(bytes).await
     }
 
     /// Sends a Close. The server's own is the last event.
@@ -123,8 +123,8 @@ impl WebSocketSender {
     }
 
     /// Sends a binary message; it goes out whole even if waiting for that is given up.
-    pub async fn send_binary(&self, octets: &[u8]) -> Result<(), ClientError> {
-        self.send(Opcode::Binary, octets).await
+    pub async fn send_binary(&self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.send(Opcode::Binary, bytes).await
     }
 
     /// Sends one frame of a message. That the frames of messages follow each other as RFC 6455
@@ -142,24 +142,24 @@ impl WebSocketSender {
         self.writer.send(&frame).await
     }
 
-    /// Sends a ping of at most 125 octets; the answer is an event.
-    pub async fn ping(&self, octets: &[u8]) -> Result<(), ClientError> {
-        if octets.len() > PAYLOAD_MAX {
+    /// Sends a ping of at most 125 bytes; the answer is an event.
+    pub async fn ping(&self, bytes: &[u8]) -> Result<(), ClientError> {
+        if bytes.len() > PAYLOAD_MAX {
             return Err(ClientError::Argument(format!(
-                "a ping holds {PAYLOAD_MAX} octets, not {}",
-                octets.len()
+                "a ping holds {PAYLOAD_MAX} bytes, not {}",
+                bytes.len()
             )));
         }
-        self.send(Opcode::Ping, octets).await
+        self.send(Opcode::Ping, bytes).await
     }
 
     /// Sends a Close. The server's own is the receiver's last event. A reason has at most 123
-    /// octets, on a sealed connection 91.
+    /// bytes, on a sealed connection 91.
     pub async fn close(&self, code: u16, reason: &str) -> Result<(), ClientError> {
         let longest = self.writer.longest_reason();
         if reason.len() > longest || !may_be_sent(code) {
             return Err(ClientError::Argument(format!(
-                "a Close with code {code} and a reason of {} octets cannot be sent; use 1000 or 3000 to 4999, and at most {longest} octets",
+                "a Close with code {code} and a reason of {} bytes cannot be sent; use 1000 or 3000 to 4999, and at most {longest} bytes",
                 reason.len()
             )));
         }

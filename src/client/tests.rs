@@ -57,7 +57,7 @@ async fn upgrade(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin), more:
     request
 }
 
-/// Reads one masked frame of less than 126 octets: its first octet and its payload.
+/// Reads one masked frame of less than 126 bytes: its first byte and its payload.
 async fn read_frame(stream: &mut (impl AsyncReadExt + Unpin)) -> (u8, Vec<u8>) {
     let first = stream.read_u8().await.unwrap();
     let length = stream.read_u8().await.unwrap();
@@ -175,8 +175,8 @@ async fn messages_go_out_masked_and_come_in_whole() {
 #[tokio::test]
 async fn giving_up_waiting_loses_nothing() {
     let (mut client, mut server) = connected(b"").await;
-    for octet in b"\x81\x05hel" {
-        server.write_all(&[*octet]).await.unwrap();
+    for byte in b"\x81\x05hel" {
+        server.write_all(&[*byte]).await.unwrap();
         let waiting = tokio::time::timeout(Duration::from_millis(2), client.next()).await;
         assert!(waiting.is_err());
     }
@@ -219,9 +219,9 @@ async fn server_that_writes_without_reading_blocks_nobody() {
             write.write_all(b"\x89\x00").await.unwrap();
         }
         // Only now does it read, all of it and the pongs between.
-        let mut octets = 0;
-        while octets < many * 508 {
-            octets += read.read(&mut [0; 4096]).await.unwrap();
+        let mut bytes = 0;
+        while bytes < many * 508 {
+            bytes += read.read(&mut [0; 4096]).await.unwrap();
         }
     };
     let all = async { tokio::join!(sending, receiving, server) };
@@ -305,13 +305,13 @@ async fn server_that_breaks_the_protocol_is_told_so() {
         (b"\x01\x01\xff\x80\x00", 1007),
         (b"\x82\x7e\x03\xe9", 1009),
     ];
-    for (octets, expected) in cases {
-        let (mut client, mut server) = connected(octets).await;
+    for (bytes, expected) in cases {
+        let (mut client, mut server) = connected(bytes).await;
         let error = client.next().await.unwrap_err();
         let ClientError::Protocol { code, .. } = error else {
-            panic!("{octets:?}: {error}");
+            panic!("{bytes:?}: {error}");
         };
-        assert_eq!(code, expected, "{octets:?}");
+        assert_eq!(code, expected, "{bytes:?}");
         let told = (0x88, expected.to_be_bytes().to_vec());
         assert_eq!(read_frame(&mut server).await, told);
     }

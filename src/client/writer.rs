@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Writer {
     state: Arc<Mutex<State>>,
     waiting: Arc<Waiting>,
-    /// Octets that the reason of a Close has at most.
+    /// Bytes that the reason of a Close has at most.
     longest_reason: usize,
 }
 
@@ -32,11 +32,11 @@ struct State {
     transport: WriteHalf<Box<dyn Transport>>,
     /// `None`: the connection is not sealed.
     sealer: Option<Sealer>,
-    /// Whole frames, masked, of which the first octets may have been written.
+    /// Whole frames, masked, of which the first bytes may have been written.
     buffer: BytesMut,
     /// What the last ping wants back (RFC 6455 section 5.5.3: older ones need no answer).
     pong: Option<Vec<u8>>,
-    /// Whether the transport may still hold octets of its own, as TLS does.
+    /// Whether the transport may still hold bytes of its own, as TLS does.
     unflushed: bool,
     /// Nothing may follow a Close or a failure.
     ended: bool,
@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    /// Octets that the reason of a Close has at most.
+    /// Bytes that the reason of a Close has at most.
     pub(super) fn longest_reason(&self) -> usize {
         self.longest_reason
     }
@@ -176,7 +176,7 @@ impl State {
         Ok(())
     }
 
-    /// Whether octets wait to be written; puts the answer to a ping behind the last frame.
+    /// Whether bytes wait to be written; puts the answer to a ping behind the last frame.
     fn prepare(&mut self) -> Result<bool, ClientError> {
         if self.broken {
             return Err(ClientError::Closed);

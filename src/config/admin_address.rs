@@ -29,7 +29,7 @@ pub enum NoAdminAddress {
 }
 
 /// The admin listener's address of a configuration that may be wrong in other places: whoever asks
-/// a running proxy to read it anew should hear what is wrong from the proxy.
+/// a running proxy to read it again should hear what is wrong from the proxy.
 ///
 /// # Errors
 /// The file cannot be read, or what it says of the admin listener is nothing to connect to.

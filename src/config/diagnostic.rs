@@ -253,7 +253,7 @@ proxy.toml:12:1: error: unknown key `adress` in [[listener]]
     }
 
     #[test]
-    fn carets_stand_under_the_place_behind_tabs_and_characters_of_several_octets() {
+    fn carets_stand_under_the_place_behind_tabs_and_characters_of_several_bytes() {
         let problem = Diagnostic::error("f", "m").at(excerpt("\tö = 1", 6, 1));
         assert!(problem.to_string().ends_with("\n      | \t    ^"));
     }

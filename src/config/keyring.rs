@@ -29,11 +29,11 @@ use zeroize::Zeroizing;
 pub fn load_keyring(path: &Path) -> Result<Keyring, Vec<Diagnostic>> {
     let refused = |error: MaterialError| vec![unusable(path, error)];
     file::owner_only(path).map_err(refused)?;
-    let octets = file::read(path).map_err(refused)?;
+    let bytes = file::read(path).map_err(refused)?;
     let name = path.display().to_string();
-    match str::from_utf8(&octets) {
+    match str::from_utf8(&bytes) {
         Ok(text) => parse_keyring(&name, text),
-        Err(error) => Err(vec![not_utf8(&name, &octets, error.valid_up_to())]),
+        Err(error) => Err(vec![not_utf8(&name, &bytes, error.valid_up_to())]),
     }
 }
 
@@ -86,8 +86,8 @@ fn unusable(path: &Path, error: MaterialError) -> Diagnostic {
     Diagnostic::error(path.display().to_string(), error.message).hint(hint)
 }
 
-fn not_utf8(name: &str, octets: &[u8], valid: usize) -> Diagnostic {
-    let lossy = Zeroizing::new(String::from_utf8_lossy(octets).into_owned());
+fn not_utf8(name: &str, bytes: &[u8], valid: usize) -> Diagnostic {
+    let lossy = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
     let place = Some(valid..valid + char::REPLACEMENT_CHARACTER.len_utf8());
     let finding = Finding::error(&place, "not valid UTF-8, which TOML has to be");
     finding.diagnose(&Text::new(name, &covered(&lossy)))

@@ -47,7 +47,7 @@ use std::{
 };
 use toml::de::DeTable;
 
-/// Octets of a configuration at most.
+/// Bytes of a configuration at most.
 const LONGEST: u64 = 64 << 20;
 /// How a file in PEM begins (RFC 7468 section 2).
 const PEM: &str = "-----BEGIN ";
@@ -161,7 +161,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = fs::File::open(path)?;
     file.take(LONGEST + 1).read_to_end(&mut content)?;
     if content.len() as u64 > LONGEST {
-        let message = format!("it has more than {LONGEST} octets");
+        let message = format!("it has more than {LONGEST} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(content)
@@ -220,8 +220,8 @@ impl From<Problems> for Refused {
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
-            let border = if index == 0 { "" } else { "\n" };
-            write!(f, "{border}{problem}")?;
+            let boundary = if index == 0 { "" } else { "\n" };
+            write!(f, "{boundary}{problem}")?;
         }
         Ok(())
     }

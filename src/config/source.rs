@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where in the text something stands, in octets; `None` where it does not stand there at all.
+/// Where in the text something stands, in bytes; `None` where it does not stand there at all.
 pub(super) type Place = Option<Range<usize>>;
 
 /// The text that settings came from, and where in it their parts stand.
@@ -95,7 +95,7 @@ impl Text {
 
     /// The line in which `range` begins, with the part of `range` in it underlined.
     pub(super) fn excerpt(&self, range: &Range<usize>, label: &'static str) -> Excerpt {
-        let start = self.border(range.start);
+        let start = self.boundary(range.start);
         let line = self.lines.partition_point(|begin| *begin <= start);
         let begin = self.lines.get(line.saturating_sub(1)).copied();
         let head = self.content.get(begin.unwrap_or_default()..start);
@@ -113,10 +113,10 @@ impl Text {
         }
     }
 
-    /// The nearest border of a character at or before `offset`.
-    fn border(&self, offset: usize) -> usize {
-        let mut borders = (0..=offset.min(self.content.len())).rev();
-        borders
+    /// The nearest boundary of a character at or before `offset`.
+    fn boundary(&self, offset: usize) -> usize {
+        let mut boundaries = (0..=offset.min(self.content.len())).rev();
+        boundaries
             .find(|at| self.content.is_char_boundary(*at))
             .unwrap_or_default()
     }

@@ -24,7 +24,7 @@ const DURATION_UNITS: &[(&str, u64)] = &[
     ("d", 86_400_000),
 ];
 
-/// Octets in each unit.
+/// Bytes in each unit.
 const SIZE_UNITS: &[(&str, u64)] = &[
     ("B", 1),
     ("KiB", 1 << 10),
@@ -58,7 +58,7 @@ pub(super) fn positive_duration(value: &DeValue<'_>) -> Result<Duration, Refusal
     }
 }
 
-/// `"64KiB"`, `"1GB"`, in octets, that is not zero.
+/// `"64KiB"`, `"1GB"`, in bytes, that is not zero.
 pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Refusal> {
     let text = quantity(value, SIZE_EXPECTED, "B", "64KiB")?;
     match scaled(text, SIZE_UNITS, SIZE_HINT)? {
@@ -66,8 +66,8 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Refusal> {
             "a limit of zero would refuse everything",
             "write how much is allowed, such as \"16MiB\"",
         )),
-        octets if octets > LARGEST => Err(too_large(text)),
-        octets => Ok(octets),
+        bytes if bytes > LARGEST => Err(too_large(text)),
+        bytes => Ok(bytes),
     }
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 /// The largest file of certificates or keys that is read.
 const FILE_MAX: u64 = 4 << 20;
 
-/// The octets of a file, overwritten when dropped: it may hold a key.
+/// The bytes of a file, overwritten when dropped: it may hold a key.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, MaterialError> {
     read_up_to(path, FILE_MAX)
 }
@@ -29,14 +29,14 @@ fn read_up_to(path: &Path, most: u64) -> Result<Zeroizing<Vec<u8>>, MaterialErro
     if size > most {
         return Err(MaterialError::new(
             path,
-            format!("the file has {size} octets"),
+            format!("the file has {size} bytes"),
             format!("expected at most {most}"),
         ));
     }
     // Sized before reading, so that no copy of a key is left behind by growing.
-    let mut octets = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
-    file.take(most).read_to_end(&mut octets).map_err(failed)?;
-    Ok(octets)
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
+    file.take(most).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 /// Every certificate of the chain in a PEM file; at least one.

@@ -146,14 +146,14 @@ fn other_kind(key: &Block, name: &str) -> Problem {
 /// RFC 5958 section 2: version, algorithm, key.
 fn pkcs8_fault(key: &Block) -> Option<Problem> {
     let parts = elements(&key.der);
-    let [_, algorithm, octets, ..] = parts.as_slice() else {
+    let [_, algorithm, bytes, ..] = parts.as_slice() else {
         return None;
     };
     let algorithm = sequence_of(algorithm.data);
     let oid = algorithm.first()?;
     let (_, kind) = KINDS.iter().find(|(known, _)| *known == oid.data)?;
     match kind {
-        Kind::Rsa => short_rsa(key, octets.data),
+        Kind::Rsa => short_rsa(key, bytes.data),
         Kind::Ec => ec_fault(key, algorithm.get(1).cloned()),
         Kind::Usable => None,
         Kind::Other(name) => Some(other_kind(key, name)),

@@ -1,6 +1,6 @@
 //! Stage 4: HTTP request → what is asked for; and the answer.
 //!
-//! Takes: a TLS stream. Gives: a judged request head, and the octets that came behind it. Refuses
+//! Takes: a TLS stream. Returns: a judged request head, and the bytes that came behind it. Refuses
 //! what is not a valid opening handshake (RFC 6455 section 4.2.1): a status with a problem
 //! document (RFC 9457). Deadline: `timeouts.upgrade`. Metric: `upgrades_total`.
 
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 pub struct Request {
     /// Everything that was received; the head stands in front.
     received: Vec<u8>,
-    /// Octets of the head.
+    /// Bytes of the head.
     length: usize,
 }
 

@@ -170,8 +170,8 @@ async fn switch(
 }
 
 /// Sends an answer whole; a client that does not take it within `timeouts.write` is given up.
-async fn send(visit: &Visit, stream: &mut TlsStream, octets: &[u8]) -> Result<(), Refusal> {
-    let write = stream.write(octets, &visit.worker.buffers);
+async fn send(visit: &Visit, stream: &mut TlsStream, bytes: &[u8]) -> Result<(), Refusal> {
+    let write = stream.write(bytes, &visit.worker.buffers);
     let gone = |error: &dyn Display| Refusal::new(RequestEnding::Gone, error);
     match timeout(visit.snapshot.timeouts.write, write).await {
         Ok(written) => written.map_err(|error| gone(&error)),

@@ -1,6 +1,6 @@
 //! Stage 5: identity × request → route.
 //!
-//! Takes: who the client is and what it asks for. Gives: the route. Refuses when the TLS session
+//! Takes: who the client is and what it asks for. Returns: the route. Refuses when the TLS session
 //! was not authenticated for that host (421), when no route matches (404) or not all ways to read
 //! the path lead to the same (400), or when the route does not admit the certificate or the origin
 //! (403). Deadline: none, nothing is waited for. Metric:

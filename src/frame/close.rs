@@ -54,7 +54,7 @@ pub fn check(payload: &[u8]) -> Result<(), Violation> {
     }
 }
 
-/// The longest part of `text` that is at most `limit` octets and ends between two characters.
+/// The longest part of `text` that is at most `limit` bytes and ends between two characters.
 pub fn truncate(text: &str, limit: usize) -> &str {
     let end = text.floor_char_boundary(limit);
     text.get(..end).unwrap_or_default()

@@ -1,15 +1,15 @@
 //! Control frames (RFC 6455 section 5.5): small enough to be held whole.
 
-use super::octets::Octets;
+use super::inline::InlineBytes;
 use super::{Header, Opcode, close, mask};
 
-/// Octets that the payload of a control frame may have.
+/// Bytes that the payload of a control frame may have.
 pub const PAYLOAD_MAX: usize = 125;
 
-/// Octets of the longest control frame: two, a masking key, the payload.
+/// Bytes of the longest control frame: two, a masking key, the payload.
 pub const FRAME_MAX: usize = 6 + PAYLOAD_MAX;
 
-/// Octets of the longest reason: what the code leaves of the payload.
+/// Bytes of the longest reason: what the code leaves of the payload.
 pub const REASON_MAX: usize = PAYLOAD_MAX - 2;
 
 /// A whole control frame, its payload unmasked.
@@ -18,31 +18,31 @@ pub struct ControlFrame {
     opcode: Opcode,
     reserved: u8,
     mask: Option<[u8; 4]>,
-    payload: Octets<PAYLOAD_MAX>,
+    payload: InlineBytes<PAYLOAD_MAX>,
 }
 
-/// The octets of a control frame.
-pub type EncodedControl = Octets<FRAME_MAX>;
+/// The bytes of a control frame.
+pub type EncodedControl = InlineBytes<FRAME_MAX>;
 
 impl ControlFrame {
     /// A control frame with this payload; `None` if the opcode is one of data or the payload is
-    /// over 125 octets.
+    /// over 125 bytes.
     pub fn new(opcode: Opcode, payload: &[u8]) -> Option<Self> {
         let fits = opcode.is_control() && payload.len() <= PAYLOAD_MAX;
         fits.then(|| Self::with(opcode, payload))
     }
 
-    /// A Ping. Of a payload over 125 octets the first 125 are taken.
+    /// A Ping. Of a payload over 125 bytes the first 125 are taken.
     pub fn ping(payload: &[u8]) -> Self {
         Self::with(Opcode::Ping, payload)
     }
 
-    /// A Pong. Of a payload over 125 octets the first 125 are taken.
+    /// A Pong. Of a payload over 125 bytes the first 125 are taken.
     pub fn pong(payload: &[u8]) -> Self {
         Self::with(Opcode::Pong, payload)
     }
 
-    /// A Close. A reason over 123 octets is cut between two characters. A code that may not be
+    /// A Close. A reason over 123 bytes is cut between two characters. A code that may not be
     /// sent gives a Close without code and reason, which is what 1005 stands for.
     pub fn close(code: u16, reason: &str) -> Self {
         let mut frame = Self::with(Opcode::Close, &[]);
@@ -70,7 +70,7 @@ impl ControlFrame {
             opcode,
             reserved: 0,
             mask: None,
-            payload: Octets::new(),
+            payload: InlineBytes::new(),
         };
         frame.payload.extend(payload);
         frame
@@ -109,8 +109,8 @@ impl ControlFrame {
         (self.opcode == Opcode::Close).then(|| (u16::from_be_bytes(*code), reason))
     }
 
-    /// The frame's octets, masked if there is a masking key. Encoded with the key that
-    /// [`ControlFrame::mask`] gives, a received frame is octet for octet what was received.
+    /// The frame's bytes, masked if there is a masking key. Encoded with the key that
+    /// [`ControlFrame::mask`] gives, a received frame is byte for byte what was received.
     pub fn encode(&self, mask: Option<[u8; 4]>) -> EncodedControl {
         let mut payload = self.payload;
         if let Some(mask) = mask {
@@ -123,10 +123,10 @@ impl ControlFrame {
             mask,
             length: payload.len() as u64,
         };
-        let mut octets = EncodedControl::new();
-        octets.extend(header.encode().as_slice());
-        octets.extend(payload.as_slice());
-        octets
+        let mut bytes = EncodedControl::new();
+        bytes.extend(header.encode().as_slice());
+        bytes.extend(payload.as_slice());
+        bytes
     }
 }
 

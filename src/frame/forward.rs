@@ -1,10 +1,10 @@
-//! Octets on their way on: as they lie in the input, as long as nothing else comes between.
+//! Bytes on their way on: as they lie in the input, as long as nothing else comes between.
 
 use std::ops::Deref;
 
 /// What goes on to a peer: nearly always a run of the input, which is then not copied.
 ///
-/// A second run that does not follow at once, or octets that are not the input's, make it a copy
+/// A second run that does not follow at once, or bytes that are not the input's, make it a copy
 /// of its own.
 #[derive(Debug, Default)]
 pub struct Forward<'input> {
@@ -22,7 +22,7 @@ impl<'input> Forward<'input> {
         }
     }
 
-    /// Appends octets of the input.
+    /// Appends bytes of the input.
     #[inline]
     pub fn pass(&mut self, run: &'input [u8]) {
         if self.is_empty() {
@@ -32,9 +32,9 @@ impl<'input> Forward<'input> {
         }
     }
 
-    /// Appends octets of any origin.
-    pub fn push(&mut self, octets: &[u8]) {
-        self.copied().extend_from_slice(octets);
+    /// Appends bytes of any origin.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.copied().extend_from_slice(bytes);
     }
 
     /// A copy of all that there is, to append to.
@@ -44,7 +44,7 @@ impl<'input> Forward<'input> {
         &mut self.copied
     }
 
-    /// Forgets what lies behind the first `length` octets.
+    /// Forgets what lies behind the first `length` bytes.
     pub fn truncate(&mut self, length: usize) {
         self.run = self.run.get(..length).unwrap_or(self.run);
         self.copied.truncate(length);

@@ -1,6 +1,6 @@
-//! The frame header (RFC 6455 section 5.2): its octets to a value and back.
+//! The frame header (RFC 6455 section 5.2): its bytes to a value and back.
 
-use super::octets::Octets;
+use super::inline::InlineBytes;
 use super::{Opcode, Violation};
 
 const FIN: u8 = 0x80;
@@ -16,18 +16,18 @@ const LENGTH_OF_64_BITS: u8 = 127;
 pub struct Header {
     /// Whether the frame is the last of its message.
     pub fin: bool,
-    /// The bits RSV1 (`0x40`), RSV2 (`0x20`) and RSV3 (`0x10`), where they stand in the octet.
+    /// The bits RSV1 (`0x40`), RSV2 (`0x20`) and RSV3 (`0x10`), where they stand in the byte.
     pub reserved: u8,
     /// What the frame is for.
     pub opcode: Opcode,
     /// The masking key; `None` if the payload is not masked.
     pub mask: Option<[u8; 4]>,
-    /// Octets of payload, less than 2^63.
+    /// Bytes of payload, less than 2^63.
     pub length: u64,
 }
 
-/// The octets of a header.
-pub type EncodedHeader = Octets<{ Header::MAX }>;
+/// The bytes of a header.
+pub type EncodedHeader = InlineBytes<{ Header::MAX }>;
 
 /// Why no header could be read: too little input, or a rule was broken.
 enum Halt {
@@ -36,12 +36,12 @@ enum Halt {
 }
 
 impl Header {
-    /// Octets of the longest header: two, a length of 64 bits, a masking key.
+    /// Bytes of the longest header: two, a length of 64 bits, a masking key.
     pub const MAX: usize = 14;
 
-    /// Reads the header at the start of `input`; gives it and the octets it takes. `None`: it
+    /// Reads the header at the start of `input`; returns it and the bytes it takes. `None`: it
     /// goes on beyond `input`. What RFC 6455 forbids whoever the sender is, and whatever was sent
-    /// before, is refused with the first octet that shows it.
+    /// before, is refused with the first byte that shows it.
     #[inline]
     pub fn decode(input: &[u8]) -> Option<Result<(Header, usize), Violation>> {
         match Self::read(input) {
@@ -51,28 +51,28 @@ impl Header {
         }
     }
 
-    /// The header's octets, its length in as few as it needs.
+    /// The header's bytes, its length in as few as it needs.
     pub fn encode(&self) -> EncodedHeader {
-        let mut octets = EncodedHeader::new();
+        let mut bytes = EncodedHeader::new();
         let masked = if self.mask.is_some() { MASKED } else { 0 };
         match (u8::try_from(self.length), u16::try_from(self.length)) {
             (Ok(length @ ..LENGTH_OF_16_BITS), _) => {
-                octets.extend(&[self.first_octet(), masked | length]);
+                bytes.extend(&[self.first_byte(), masked | length]);
             }
             (_, Ok(length)) => {
-                octets.extend(&[self.first_octet(), masked | LENGTH_OF_16_BITS]);
-                octets.extend(&length.to_be_bytes());
+                bytes.extend(&[self.first_byte(), masked | LENGTH_OF_16_BITS]);
+                bytes.extend(&length.to_be_bytes());
             }
             _ => {
-                octets.extend(&[self.first_octet(), masked | LENGTH_OF_64_BITS]);
-                octets.extend(&self.length.to_be_bytes());
+                bytes.extend(&[self.first_byte(), masked | LENGTH_OF_64_BITS]);
+                bytes.extend(&self.length.to_be_bytes());
             }
         }
-        octets.extend(self.mask.as_ref().map_or(&[], <[u8; 4]>::as_slice));
-        octets
+        bytes.extend(self.mask.as_ref().map_or(&[], <[u8; 4]>::as_slice));
+        bytes
     }
 
-    /// How many octets [`Header::encode`] gives: 2 to 14.
+    /// How many bytes [`Header::encode`] gives: 2 to 14.
     pub const fn encoded_length(&self) -> usize {
         let length = match self.length {
             0..=125 => 2,
@@ -82,13 +82,13 @@ impl Header {
         length + if self.mask.is_some() { 4 } else { 0 }
     }
 
-    /// The first octet: FIN, the reserved bits and the opcode.
-    pub const fn first_octet(&self) -> u8 {
+    /// The first byte: FIN, the reserved bits and the opcode.
+    pub const fn first_byte(&self) -> u8 {
         let fin = if self.fin { FIN } else { 0 };
         fin | (self.reserved & RESERVED) | self.opcode.to_u8()
     }
 
-    /// Reads a header's first octet alone: the opcode is known, and a control frame whole
+    /// Reads a header's first byte alone: the opcode is known, and a control frame whole
     /// (RFC 6455 sections 5.2 and 5.5).
     #[inline]
     pub(super) fn decode_first(first: u8) -> Result<Opcode, Violation> {
@@ -101,12 +101,12 @@ impl Header {
         }
     }
 
-    /// The reserved bits of a header's first octet.
+    /// The reserved bits of a header's first byte.
     pub(super) const fn reserved_of(first: u8) -> u8 {
         first & RESERVED
     }
 
-    /// Whether a header's second octet announces a masking key.
+    /// Whether a header's second byte announces a masking key.
     pub(super) const fn masked(second: u8) -> bool {
         second & MASKED != 0
     }
@@ -129,8 +129,8 @@ impl Header {
     }
 }
 
-/// Reads the payload length, of which `short` are the seven bits in the header's second octet:
-/// in as few octets as it needs, top bit 0, at most 125 in a control frame (RFC 6455 sections
+/// Reads the payload length, of which `short` are the seven bits in the header's second byte:
+/// in as few bytes as it needs, top bit 0, at most 125 in a control frame (RFC 6455 sections
 /// 5.2 and 5.5).
 #[inline]
 fn read_length(opcode: Opcode, short: u8, rest: &[u8]) -> Result<(u64, &[u8]), Halt> {
@@ -138,8 +138,8 @@ fn read_length(opcode: Opcode, short: u8, rest: &[u8]) -> Result<(u64, &[u8]), H
         ..LENGTH_OF_16_BITS => Ok((short.into(), rest)),
         _ if opcode.is_control() => Err(Violation::ControlTooLong.into()),
         LENGTH_OF_16_BITS => {
-            let (octets, rest) = rest.split_first_chunk().ok_or(Halt::Short)?;
-            let length = u16::from_be_bytes(*octets);
+            let (bytes, rest) = rest.split_first_chunk().ok_or(Halt::Short)?;
+            let length = u16::from_be_bytes(*bytes);
             if length < LENGTH_OF_16_BITS.into() {
                 return Err(Violation::LengthNotMinimal.into());
             }
@@ -150,14 +150,14 @@ fn read_length(opcode: Opcode, short: u8, rest: &[u8]) -> Result<(u64, &[u8]), H
 }
 
 fn read_long_length(rest: &[u8]) -> Result<(u64, &[u8]), Halt> {
-    if rest.first().is_some_and(|octet| octet & 0x80 != 0) {
+    if rest.first().is_some_and(|byte| byte & 0x80 != 0) {
         return Err(Violation::LengthTopBit.into());
     }
     if rest.starts_with(&[0; 6]) {
         return Err(Violation::LengthNotMinimal.into());
     }
-    let (octets, rest) = rest.split_first_chunk().ok_or(Halt::Short)?;
-    Ok((u64::from_be_bytes(*octets), rest))
+    let (bytes, rest) = rest.split_first_chunk().ok_or(Halt::Short)?;
+    Ok((u64::from_be_bytes(*bytes), rest))
 }
 
 #[inline]
@@ -209,16 +209,16 @@ mod tests {
     }
 
     #[test]
-    fn decoding_gives_back_what_was_encoded_and_waits_for_its_last_octet() {
+    fn decoding_gives_back_what_was_encoded_and_waits_for_its_last_byte() {
         for header in headers() {
-            let mut octets = header.encode().as_slice().to_vec();
-            assert_eq!(octets.len(), header.encoded_length());
-            for end in 0..octets.len() {
-                assert_eq!(Header::decode(&octets[..end]), None, "{header:?} to {end}");
+            let mut bytes = header.encode().as_slice().to_vec();
+            assert_eq!(bytes.len(), header.encoded_length());
+            for end in 0..bytes.len() {
+                assert_eq!(Header::decode(&bytes[..end]), None, "{header:?} to {end}");
             }
-            let size = octets.len();
-            octets.extend([0xff; 20]);
-            assert_eq!(Header::decode(&octets), Some(Ok((header, size))));
+            let size = bytes.len();
+            bytes.extend([0xff; 20]);
+            assert_eq!(Header::decode(&bytes), Some(Ok((header, size))));
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
                 0x0001_0000,
             ),
         ];
-        for (octets, fin, opcode, length) in examples {
+        for (bytes, fin, opcode, length) in examples {
             let header = Header {
                 fin,
                 reserved: 0,
@@ -243,12 +243,12 @@ mod tests {
                 mask: None,
                 length,
             };
-            assert_eq!(Header::decode(octets), Some(Ok((header, octets.len()))));
+            assert_eq!(Header::decode(bytes), Some(Ok((header, bytes.len()))));
         }
     }
 
     #[test]
-    fn a_broken_header_is_refused_with_the_first_octet_that_shows_it() {
+    fn a_broken_header_is_refused_with_the_first_byte_that_shows_it() {
         let cases: [(&[u8], Violation); 9] = [
             (b"\x83", Violation::UnknownOpcode),
             (b"\x8f", Violation::UnknownOpcode),
@@ -260,12 +260,12 @@ mod tests {
             (b"\x82\x7f\0\0\0\0\0\0", Violation::LengthNotMinimal),
             (b"\x82\xff\x80", Violation::LengthTopBit),
         ];
-        for (octets, violation) in cases {
-            let before = &octets[..octets.len() - 1];
-            assert_eq!(Header::decode(before), None, "{octets:x?}");
-            let longer = [octets, &[0xff; 12]].concat();
-            assert_eq!(Header::decode(octets), Some(Err(violation)), "{octets:x?}");
-            assert_eq!(Header::decode(&longer), Some(Err(violation)), "{octets:x?}");
+        for (bytes, violation) in cases {
+            let before = &bytes[..bytes.len() - 1];
+            assert_eq!(Header::decode(before), None, "{bytes:x?}");
+            let longer = [bytes, &[0xff; 12]].concat();
+            assert_eq!(Header::decode(bytes), Some(Err(violation)), "{bytes:x?}");
+            assert_eq!(Header::decode(&longer), Some(Err(violation)), "{bytes:x?}");
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Masking of payloads (RFC 6455 section 5.3).
 
-/// Masks or unmasks `payload` in place: octet *i* of the frame's payload is combined with octet
-/// *i* mod 4 of the masking key. `offset` is the place of `payload`'s first octet in the frame's
+/// Masks or unmasks `payload` in place: byte *i* of the frame's payload is combined with byte
+/// *i* mod 4 of the masking key. `offset` is the place of `payload`'s first byte in the frame's
 /// payload, so that a payload can be done piece by piece.
 pub fn apply(mask: [u8; 4], offset: u64, payload: &mut [u8]) {
     let [a, b, c, d] = turned(mask, offset);
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     // Whole words in a plain loop: the compiler makes vector instructions of it.
     let (words, rest) = payload.as_chunks_mut::<8>();
-    for octets in words {
-        *octets = (u64::from_ne_bytes(*octets) ^ word).to_ne_bytes();
+    for bytes in words {
+        *bytes = (u64::from_ne_bytes(*bytes) ^ word).to_ne_bytes();
     }
-    for (octet, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
-        *octet ^= key;
+    for (byte, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
+        *byte ^= key;
     }
 }
 
@@ -32,11 +32,11 @@ mod tests {
 
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-    fn octet_by_octet(mask: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    fn byte_by_byte(mask: [u8; 4], payload: &[u8]) -> Vec<u8> {
         payload
             .iter()
             .zip(mask.iter().cycle())
-            .map(|(octet, key)| octet ^ key)
+            .map(|(byte, key)| byte ^ key)
             .collect()
     }
 
@@ -50,13 +50,13 @@ mod tests {
     #[test]
     fn any_two_pieces_give_what_the_whole_gives() {
         let plain: Vec<u8> = (0..100).collect();
-        let expected = octet_by_octet(MASK, &plain);
-        for border in 0..=plain.len() {
+        let expected = byte_by_byte(MASK, &plain);
+        for boundary in 0..=plain.len() {
             let mut payload = plain.clone();
-            let (left, right) = payload.split_at_mut(border);
+            let (left, right) = payload.split_at_mut(boundary);
             apply(MASK, 0, left);
-            apply(MASK, border as u64, right);
-            assert_eq!(payload, expected, "{border}");
+            apply(MASK, boundary as u64, right);
+            assert_eq!(payload, expected, "{boundary}");
         }
     }
 
@@ -66,8 +66,8 @@ mod tests {
             for length in 0..80 {
                 let mut payload = vec![0x5a; start + length];
                 apply(MASK, 0, &mut payload[start..]);
-                assert_eq!(payload[start..], octet_by_octet(MASK, &vec![0x5a; length]));
-                assert!(payload[..start].iter().all(|octet| *octet == 0x5a));
+                assert_eq!(payload[start..], byte_by_byte(MASK, &vec![0x5a; length]));
+                assert!(payload[..start].iter().all(|byte| *byte == 0x5a));
             }
         }
     }

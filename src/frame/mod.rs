@@ -1,20 +1,20 @@
-//! RFC 6455 frames as octets: headers, the rules about them, and their way through the proxy.
+//! RFC 6455 frames as bytes: headers, the rules about them, and their way through the proxy.
 //!
-//! Everything here is a pure function of the octets handed in: no IO, no clock, no allocation of
+//! Everything here is a pure function of the bytes handed in: no IO, no clock, no allocation of
 //! its own. Data payloads are never read, so a frame passes the proxy exactly as it was sent,
 //! masked or not, whatever extension wrote it.
 //!
 //! ```text
-//! octets ─► Scanner ─► Event          which frame, where it ends, whether it obeys the rules
-//!              └─► Passage ─► octets  the same frames again: where they lie, if nothing comes between
+//! bytes ─► Scanner ─► Event          which frame, where it ends, whether it obeys the rules
+//!              └─► Passage ─► bytes  the same frames again: where they lie, if nothing comes between
 //! ```
 
 pub mod close;
 pub mod control;
 pub mod forward;
 pub mod header;
+pub mod inline;
 pub mod mask;
-pub mod octets;
 pub mod opcode;
 pub mod passage;
 pub mod rules;

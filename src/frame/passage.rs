@@ -17,11 +17,11 @@ pub struct Counts {
     pub frames: [u64; Opcode::COUNT],
     /// Data messages that were passed on to their end.
     pub messages: u64,
-    /// Octets of payload in data frames.
-    pub data_octets: u64,
+    /// Bytes of payload in data frames.
+    pub data_bytes: u64,
 }
 
-/// The octets of `input` from `start` to `end`: to be passed on in one piece.
+/// The bytes of `input` from `start` to `end`: to be passed on in one piece.
 struct Run<'a> {
     input: &'a [u8],
     start: usize,
@@ -36,8 +36,8 @@ impl Passage {
         }
     }
 
-    /// Goes through `input` to the first control frame in it, or to its end; gives how many
-    /// octets were consumed, and the control frame. Data frames are appended to `out` as they
+    /// Goes through `input` to the first control frame in it, or to its end; returns how many
+    /// bytes were consumed, and the control frame. Data frames are appended to `out` as they
     /// came, those that follow each other in one piece; control frames are not appended.
     ///
     /// A payload is passed on as it arrives, a header once it is whole and obeys the rules. On a
@@ -58,7 +58,7 @@ impl Passage {
                 }
                 Ok((size, Step::Payload { finished })) => {
                     run.take(size);
-                    counts.data_octets += size as u64;
+                    counts.data_bytes += size as u64;
                     counts.messages += u64::from(finished && !self.scanner.inside_message());
                 }
                 Ok((size, Step::Control(header))) => {
@@ -76,12 +76,12 @@ impl Passage {
     }
 
     /// Whether what has been appended ends between two frames, so that another may be put in
-    /// (see [`Scanner::at_border`]).
-    pub fn at_border(&self) -> bool {
-        self.scanner.at_border()
+    /// (see [`Scanner::at_boundary`]).
+    pub fn at_boundary(&self) -> bool {
+        self.scanner.at_boundary()
     }
 
-    /// Octets that are missing from the frame under way (see [`Scanner::remaining`]).
+    /// Bytes that are missing from the frame under way (see [`Scanner::remaining`]).
     pub fn remaining(&self) -> u64 {
         self.scanner.remaining()
     }
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         self.end += size;
     }
 
-    /// Takes a header of which the last `size` octets are in the input. If the others came with
+    /// Takes a header of which the last `size` bytes are in the input. If the others came with
     /// earlier input they were kept back, and the run can only begin after it.
     #[inline]
     fn take_header(&mut self, size: usize, header: &Header, out: &mut Forward<'a>) {
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Appends the run; gives where it ended in the input.
+    /// Appends the run; returns where it ended in the input.
     fn finish(&self, out: &mut Forward<'a>) -> usize {
         out.pass(self.input.get(self.start..self.end).unwrap_or_default());
         self.end

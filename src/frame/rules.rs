@@ -2,7 +2,7 @@
 
 use super::{Header, Opcode, Violation};
 
-/// First octets of a message in one frame, without reserved bits.
+/// First bytes of a message in one frame, without reserved bits.
 const FINAL_TEXT: u8 = 0x81;
 const FINAL_BINARY: u8 = 0x82;
 
@@ -17,11 +17,11 @@ pub struct Rules {
     pub reserved_bits: u8,
     /// Whether those bits may be set in continuation and control frames as well.
     pub reserved_everywhere: bool,
-    /// Octets of data that one frame may have.
+    /// Bytes of data that one frame may have.
     pub frame_limit: u64,
-    /// Octets of data that one message may have, all its frames together.
+    /// Bytes of data that one message may have, all its frames together.
     pub message_limit: u64,
-    /// Octets at the end of every data frame that the limits do not count: 32 on a connection
+    /// Bytes at the end of every data frame that the limits do not count: 32 on a connection
     /// whose frames are sealed, otherwise 0.
     pub trailer: u64,
     /// Whether a Close ends in a tag, as on a connection whose frames are sealed. Its payload is
@@ -31,7 +31,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The rules for a client without extensions. The limits are in octets.
+    /// The rules for a client without extensions. The limits are in bytes.
     pub const fn for_client(frame_limit: u64, message_limit: u64) -> Self {
         Rules {
             masked: true,
@@ -39,7 +39,7 @@ impl Rules {
         }
     }
 
-    /// The rules for a server without extensions. The limits are in octets.
+    /// The rules for a server without extensions. The limits are in bytes.
     pub const fn for_server(frame_limit: u64, message_limit: u64) -> Self {
         Rules {
             masked: false,
@@ -78,8 +78,8 @@ impl Rules {
         }
     }
 
-    /// RFC 6455 section 10.4: limits on a frame, and on a message of which `before` octets came
-    /// in earlier frames. Gives the message's octets with this frame.
+    /// RFC 6455 section 10.4: limits on a frame, and on a message of which `before` bytes came
+    /// in earlier frames. Gives the message's bytes with this frame.
     #[inline]
     pub(super) fn check_limits(&self, header: &Header, before: u64) -> Result<u64, Violation> {
         let data = header.length.saturating_sub(self.trailer);
@@ -97,7 +97,7 @@ impl Rules {
     }
 
     /// A message in one frame that is whole and breaks no rule, at the start of `input`: its
-    /// opcode, the octets of its payload, and what follows it. `None` tells nothing but that it
+    /// opcode, the bytes of its payload, and what follows it. `None` tells nothing but that it
     /// takes a closer look.
     #[inline]
     pub(super) fn whole_message<'a>(&self, input: &'a [u8]) -> Option<(Opcode, usize, &'a [u8])> {
@@ -110,9 +110,9 @@ impl Rules {
         let (length, rest) = match second & 0x7f {
             short @ ..126 => (usize::from(short), rest),
             126 => {
-                let (octets, rest) = rest.split_first_chunk()?;
-                // RFC 6455 section 5.2: in as few octets as it needs.
-                let length = usize::from(u16::from_be_bytes(*octets));
+                let (bytes, rest) = rest.split_first_chunk()?;
+                // RFC 6455 section 5.2: in as few bytes as it needs.
+                let length = usize::from(u16::from_be_bytes(*bytes));
                 (length >= 126).then_some((length, rest))?
             }
             _ => return None,

@@ -1,10 +1,10 @@
-//! The scanner: where frames begin and end in a stream of octets, and whether they may.
+//! The scanner: where frames begin and end in a stream of bytes, and whether they may.
 
 use super::control::FRAME_MAX;
-use super::octets::Octets;
+use super::inline::InlineBytes;
 use super::{ControlFrame, Counts, Header, Opcode, Rules, Violation, close};
 
-/// Finds the frames in one direction of a connection, however its octets are split.
+/// Finds the frames in one direction of a connection, however its bytes are split.
 ///
 /// It keeps only what a split leaves over: a part of a header, or of a control frame. Data
 /// payloads go by unread.
@@ -13,8 +13,8 @@ pub struct Scanner {
     rules: Rules,
     phase: Phase,
     message: Message,
-    /// The octets of a frame begun in earlier input and not yet told of.
-    stash: Octets<FRAME_MAX>,
+    /// The bytes of a frame begun in earlier input and not yet told of.
+    stash: InlineBytes<FRAME_MAX>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,18 +34,18 @@ enum Phase {
 struct Message {
     /// Whether a continuation has to follow.
     open: bool,
-    /// Octets of data announced for it so far; 0 unless `open`.
-    octets: u64,
+    /// Bytes of data announced for it so far; 0 unless `open`.
+    bytes: u64,
 }
 
 /// What the scanner came upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The header of a data frame is complete and obeys every rule, limits included. It ends with
-    /// the octets consumed, and may have begun in earlier input that gave no event.
+    /// the bytes consumed, and may have begun in earlier input that gave no event.
     DataHeader(Header),
-    /// The octets consumed are payload of the data frame whose header came last. `finished` with
-    /// its last octet; the payload of an empty frame is one such event that consumes nothing.
+    /// The bytes consumed are payload of the data frame whose header came last. `finished` with
+    /// its last byte; the payload of an empty frame is one such event that consumes nothing.
     DataPayload {
         /// Whether the frame is now complete.
         finished: bool,
@@ -74,17 +74,17 @@ impl Scanner {
             phase: Phase::Header,
             message: Message {
                 open: false,
-                octets: 0,
+                bytes: 0,
             },
-            stash: Octets::new(),
+            stash: InlineBytes::new(),
         }
     }
 
-    /// Goes on with `input` to the next event; gives how many octets were consumed and what they
+    /// Goes on with `input` to the next event; returns how many bytes were consumed and what they
     /// were. Without an event, all of `input` was consumed and more is needed. To be called again
     /// with the rest after every event, even if the rest is empty: a frame may be as well.
     ///
-    /// Octets after a Close are consumed and ignored (RFC 6455 sections 1.4 and 5.5.1). A
+    /// Bytes after a Close are consumed and ignored (RFC 6455 sections 1.4 and 5.5.1). A
     /// violation is final, as the stream cannot be followed beyond it: every later call gives it
     /// again.
     #[inline]
@@ -116,7 +116,7 @@ impl Scanner {
     }
 
     /// Goes past the whole messages of one frame each that `input` begins with, and counts them;
-    /// gives their octets. Stops before everything else, for [`Scanner::step`] to judge.
+    /// gives their bytes. Stops before everything else, for [`Scanner::step`] to judge.
     ///
     /// Nearly all traffic is of this kind, and needs no state: this takes a third of the time that
     /// steps take.
@@ -126,7 +126,7 @@ impl Scanner {
         while at_start && let Some((opcode, length, behind)) = self.rules.whole_message(rest) {
             counts.frame(opcode);
             counts.messages += 1;
-            counts.data_octets += length as u64;
+            counts.data_bytes += length as u64;
             rest = behind;
         }
         input.len() - rest.len()
@@ -140,14 +140,14 @@ impl Scanner {
     }
 
     /// Whether no data frame has been told of in part: one whose header was an event has also
-    /// come to its end. Other frames may be put in on the way out here. Octets of a header or a
+    /// come to its end. Other frames may be put in on the way out here. Bytes of a header or a
     /// control frame that are kept back for want of the rest do not count, as nobody has been
     /// told of them.
-    pub fn at_border(&self) -> bool {
+    pub fn at_boundary(&self) -> bool {
         !matches!(self.phase, Phase::Payload { .. })
     }
 
-    /// Octets that are missing from the payload of the data frame under way; 0 at a border.
+    /// Bytes that are missing from the payload of the data frame under way; 0 at a boundary.
     pub fn remaining(&self) -> u64 {
         match self.phase {
             Phase::Payload { remaining } => remaining,
@@ -155,15 +155,15 @@ impl Scanner {
         }
     }
 
-    /// Whether nothing at all is pending: [`Scanner::at_border`], and no octets are kept back.
+    /// Whether nothing at all is pending: [`Scanner::at_boundary`], and no bytes are kept back.
     pub fn is_idle(&self) -> bool {
-        self.at_border() && self.stash.is_empty()
+        self.at_boundary() && self.stash.is_empty()
     }
 
     /// Whether a data message has begun and not ended. Control frames may still be put in at a
-    /// border, other data may not.
+    /// boundary, other data may not.
     pub fn inside_message(&self) -> bool {
-        self.message.open || !self.at_border()
+        self.message.open || !self.at_boundary()
     }
 
     /// Whether the sender's Close has come.
@@ -227,27 +227,27 @@ impl Scanner {
         }
     }
 
-    /// Reads the header at the start of `octets`. `None`: it goes on beyond them.
+    /// Reads the header at the start of `bytes`. `None`: it goes on beyond them.
     ///
-    /// Rules are asked in the order of the octets that they are about, so that the split of the
+    /// Rules are asked in the order of the bytes that they are about, so that the split of the
     /// stream has no say in which violation is found.
     #[expect(
         clippy::inline_always,
         reason = "a call here, with its result through memory, costs a third of the whole passage"
     )]
     #[inline(always)]
-    fn header(&self, octets: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
-        let Some(&first) = octets.first() else {
+    fn header(&self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
+        let Some(&first) = bytes.first() else {
             return Ok(None);
         };
         let opcode = Header::decode_first(first)?;
         self.rules
             .check_reserved(opcode, Header::reserved_of(first))?;
         self.check_sequence(opcode)?;
-        if let Some(&second) = octets.get(1) {
+        if let Some(&second) = bytes.get(1) {
             self.rules.check_mask(Header::masked(second))?;
         }
-        Header::decode(octets).transpose()
+        Header::decode(bytes).transpose()
     }
 
     /// RFC 6455 section 5.4: the frames of a message follow each other, and only control frames
@@ -264,10 +264,10 @@ impl Scanner {
     /// Makes a data frame the current one, if the limits allow it.
     #[inline]
     fn open(&mut self, header: &Header) -> Result<(), Violation> {
-        let octets = self.rules.check_limits(header, self.message.octets)?;
+        let bytes = self.rules.check_limits(header, self.message.bytes)?;
         self.message = Message {
             open: !header.fin,
-            octets: if header.fin { 0 } else { octets },
+            bytes: if header.fin { 0 } else { bytes },
         };
         self.phase = Phase::Payload {
             remaining: header.length,
@@ -287,8 +287,8 @@ impl Scanner {
     }
 
     fn stashed_control(&self, header: Header) -> ControlFrame {
-        let octets = self.stash.as_slice();
-        let payload = octets.get(header.encoded_length()..).unwrap_or_default();
+        let bytes = self.stash.as_slice();
+        let payload = bytes.get(header.encoded_length()..).unwrap_or_default();
         let length = usize::try_from(header.length).unwrap_or(payload.len());
         ControlFrame::received(header, payload.get(..length).unwrap_or_default())
     }

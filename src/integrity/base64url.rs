@@ -1,24 +1,24 @@
-//! Octets in text: base64url without padding (RFC 4648 section 5).
+//! Bytes in text: base64url without padding (RFC 4648 section 5).
 
 use super::{TAG_LENGTH, TAG_TEXT_LENGTH, Tag};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-/// The text for octets.
-pub fn encode(octets: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(octets)
+/// The text for bytes.
+pub fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The octets of a text; `None` for padding, other characters, and stray bits at the end, so that
-/// no two texts mean the same octets. The result is zeroized on drop, since it may be a secret.
+/// The bytes of a text; `None` for padding, other characters, and stray bits at the end, so that
+/// no two texts mean the same bytes. The result is zeroized on drop, since it may be a secret.
 pub fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let mut octets = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
-    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut octets).ok()?;
-    octets.truncate(length);
-    Some(octets)
+    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    bytes.truncate(length);
+    Some(bytes)
 }
 
-/// The 32 octets of a text of 43 characters; `None` as with [`decode`], and for any other length.
+/// The 32 bytes of a text of 43 characters; `None` as with [`decode`], and for any other length.
 pub fn decode_32(text: &str) -> Option<[u8; 32]> {
     decode(text)?.as_slice().try_into().ok()
 }
@@ -60,12 +60,12 @@ mod tests {
         for (index, bit) in (0..TAG_TEXT_LENGTH).flat_map(|i| (0..8).map(move |b| (i, b))) {
             let mut changed = text;
             changed[index] ^= 1 << bit;
-            assert_ne!(decode_tag(&changed), Some(tag), "octet {index} bit {bit}");
+            assert_ne!(decode_tag(&changed), Some(tag), "byte {index} bit {bit}");
         }
     }
 
     #[test]
-    fn thirty_two_octets_are_all_that_decode_32_takes() {
+    fn thirty_two_bytes_are_all_that_decode_32_takes() {
         assert_eq!(decode_32(&encode(&[9; 32])), Some([9; 32]));
         assert_eq!(decode_32(&encode(&[9; 31])), None);
         assert_eq!(decode_32(&encode(&[9; 33])), None);

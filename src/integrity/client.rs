@@ -5,7 +5,7 @@ use super::{
     agreement::{Agreement, Keyed},
     base64url, grammar,
     keyring::{Kid, PrivateKey, Secret},
-    offer::{CHANNEL_BINDING, CLIENT_NONCE_OCTETS, KeyedOffer, Offer},
+    offer::{CHANNEL_BINDING, CLIENT_NONCE_BYTES, KeyedOffer, Offer},
     schedule::{Exporter, SharedKey},
     subprotocol::{self, SealedName},
 };
@@ -67,7 +67,7 @@ impl ClientOffer {
         }
     }
 
-    /// An offer of `hmac-sha-256`. `client_nonce` is 16 to 64 random octets; `ephemeral` is random
+    /// An offer of `hmac-sha-256`. `client_nonce` is 16 to 64 random bytes; `ephemeral` is random
     /// too, and used with a public key alone. Neither is ever used twice.
     pub fn hmac_sha256(
         credential: &Credential,
@@ -75,9 +75,9 @@ impl ClientOffer {
         ephemeral: &PrivateKey,
         channel_binding: bool,
     ) -> Result<Self, ValueError> {
-        if !CLIENT_NONCE_OCTETS.contains(&client_nonce.len()) {
-            let message = format!("the client nonce has {} octets", client_nonce.len());
-            return Err(ValueError::new(message, "give it 16 to 64 random octets"));
+        if !CLIENT_NONCE_BYTES.contains(&client_nonce.len()) {
+            let message = format!("the client nonce has {} bytes", client_nonce.len());
+            return Err(ValueError::new(message, "give it 16 to 64 random bytes"));
         }
         let (kid, shared) = credential.shared_key(ephemeral)?;
         let offer = Offer::HmacSha256(KeyedOffer {
@@ -185,7 +185,7 @@ impl ClientOffer {
 
 /// What is agreed on by the frame binding, from the values of all fields `Sec-WebSocket-Extensions`
 /// of the server's answer; `None` if the server accepted none of the offers. `exporter` gives the
-/// TLS exporter's octets, or `None` on TLS 1.2; it is asked only if an accepted offer needs them.
+/// TLS exporter's bytes, or `None` on TLS 1.2; it is asked only if an accepted offer needs them.
 pub fn agree_on_frames<'a>(
     offers: &[ClientOffer],
     values: impl IntoIterator<Item = &'a [u8]>,

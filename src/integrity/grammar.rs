@@ -61,7 +61,7 @@ pub(super) fn ascii(element: &[u8]) -> Option<&str> {
 
 /// The name with which an element begins, whether or not the rest is well-formed.
 pub(super) fn leading_name(element: &[u8]) -> &[u8] {
-    let end = element.iter().position(|&octet| !is_token_octet(octet));
+    let end = element.iter().position(|&byte| !is_token_byte(byte));
     element
         .get(..end.unwrap_or(element.len()))
         .unwrap_or_default()
@@ -77,11 +77,11 @@ pub(super) fn parse(element: &str) -> Option<Extension<'_>> {
 
 /// Whether a text is a token (RFC 9110 section 5.6.2).
 pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(is_token_octet)
+    !text.is_empty() && text.bytes().all(is_token_byte)
 }
 
-fn is_token_octet(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet)
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn parameter(text: &str) -> Option<Parameter<'_>> {
@@ -119,10 +119,10 @@ fn unescape(quoted: &str) -> Option<String> {
 
 fn split_outside_quotes(text: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
     let (mut quoted, mut escaped) = (false, false);
-    text.split(move |&octet| {
-        let splits = !quoted && octet == delimiter;
-        quoted ^= octet == b'"' && !escaped;
-        escaped = quoted && !escaped && octet == b'\\';
+    text.split(move |&byte| {
+        let splits = !quoted && byte == delimiter;
+        quoted ^= byte == b'"' && !escaped;
+        escaped = quoted && !escaped && byte == b'\\';
         splits
     })
 }

@@ -6,8 +6,8 @@ use subtle::ConstantTimeEq;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
-/// The fewest and the most octets of a secret.
-const SECRET_OCTETS: std::ops::RangeInclusive<usize> = 32..=64;
+/// The fewest and the most bytes of a secret.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 32..=64;
 const KID_LENGTH: std::ops::RangeInclusive<usize> = 1..=64;
 
 /// A key's id: 1 to 64 characters of `A-Z a-z 0-9 . _ -`. Cheap to clone; keeps no key alive.
@@ -26,13 +26,13 @@ pub enum KeyKind {
 /// What a key consists of. `Debug` shows the kind alone.
 #[derive(Clone)]
 pub enum KeyMaterial {
-    /// Octets shared with the client.
+    /// Bytes shared with the client.
     Secret(Secret),
     /// The proxy holds the private key, clients the public one (RFC 7748).
     X25519(PrivateKey),
 }
 
-/// 32 to 64 octets shared with the client.
+/// 32 to 64 bytes shared with the client.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<Vec<u8>>);
 
@@ -141,7 +141,7 @@ impl KeyMaterial {
         }
     }
 
-    /// A new key of that kind from 32 random octets.
+    /// A new key of that kind from 32 random bytes.
     pub fn generate(kind: KeyKind, random: Zeroizing<[u8; 32]>) -> Self {
         match kind {
             KeyKind::Secret => Self::Secret(Secret(Zeroizing::new(random.to_vec()))),
@@ -178,7 +178,7 @@ impl KeyMaterial {
         }
     }
 
-    /// The octets in base64url, as the keyring file keeps them. This is the secret itself.
+    /// The bytes in base64url, as the keyring file keeps them. This is the secret itself.
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(base64url::encode(match self {
             Self::Secret(secret) => &secret.0,
@@ -188,43 +188,43 @@ impl KeyMaterial {
 }
 
 impl Secret {
-    /// A secret of 32 to 64 random octets.
-    pub fn new(octets: Zeroizing<Vec<u8>>) -> Result<Self, ValueError> {
-        if SECRET_OCTETS.contains(&octets.len()) {
-            return Ok(Self(octets));
+    /// A secret of 32 to 64 random bytes.
+    pub fn new(bytes: Zeroizing<Vec<u8>>) -> Result<Self, ValueError> {
+        if SECRET_BYTES.contains(&bytes.len()) {
+            return Ok(Self(bytes));
         }
-        let message = format!("the secret has {} octets", octets.len());
+        let message = format!("the secret has {} bytes", bytes.len());
         Err(ValueError::new(
             message,
-            "a secret has 32 to 64 octets; `tidegate keys generate` makes one",
+            "a secret has 32 to 64 bytes; `tidegate keys generate` makes one",
         ))
     }
 
     /// The secret that base64url without padding stands for.
     pub fn from_text(text: &str) -> Result<Self, ValueError> {
-        Self::new(octets_of("secret", text)?)
+        Self::new(bytes_of("secret", text)?)
     }
 
-    /// The octets, for the key schedule.
-    pub(super) fn octets(&self) -> &[u8] {
+    /// The bytes, for the key schedule.
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl PrivateKey {
-    /// A private key of 32 random octets.
-    pub fn new(octets: Zeroizing<[u8; 32]>) -> Self {
-        Self(octets)
+    /// A private key of 32 random bytes.
+    pub fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
+        Self(bytes)
     }
 
     /// The private key that base64url without padding stands for.
     pub fn from_text(text: &str) -> Result<Self, ValueError> {
-        let octets = octets_of("private key", text)?;
-        let octets = <[u8; 32]>::try_from(octets.as_slice()).map_err(|_| {
-            let message = format!("the private key has {} octets", octets.len());
-            ValueError::new(message, "an X25519 private key has 32 octets")
+        let bytes = bytes_of("private key", text)?;
+        let bytes = <[u8; 32]>::try_from(bytes.as_slice()).map_err(|_| {
+            let message = format!("the private key has {} bytes", bytes.len());
+            ValueError::new(message, "an X25519 private key has 32 bytes")
         })?;
-        Ok(Self(Zeroizing::new(octets)))
+        Ok(Self(Zeroizing::new(bytes)))
     }
 
     /// The public key, which clients are given; [`base64url::encode`] writes it.
@@ -345,7 +345,7 @@ impl Keyring {
     }
 }
 
-fn octets_of(what: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, ValueError> {
+fn bytes_of(what: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, ValueError> {
     base64url::decode(text).ok_or_else(|| {
         let message = format!("the {what} is not base64url");
         ValueError::new(
@@ -358,7 +358,7 @@ fn octets_of(what: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, ValueError> {
 impl FromStr for Kid {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if KID_LENGTH.contains(&text.len()) && text.bytes().all(allowed) {
             return Ok(Self(text.into()));
         }

@@ -1,4 +1,4 @@
-//! Frame Integrity, version 1: tags on frames and messages. Pure: octets and keys come in as
+//! Frame Integrity, version 1: tags on frames and messages. Pure: bytes and keys come in as
 //! arguments, tags and verdicts go out.
 //!
 //! ```text
@@ -29,7 +29,7 @@ pub mod subprotocol;
 #[cfg(test)]
 mod tests;
 
-/// Length of a tag in octets; a tag is never truncated (section 4).
+/// Length of a tag in bytes; a tag is never truncated (section 4).
 pub const TAG_LENGTH: usize = 32;
 
 /// Length of a tag written as base64url, as texts and Closes of the message binding carry it.

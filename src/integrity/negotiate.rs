@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Offers that are looked at in one request: each may cost an X25519 exchange, which a client can
-/// ask for with a few octets.
+/// ask for with a few bytes.
 pub const OFFERS_LOOKED_AT: usize = 16;
 
 /// On what terms the server accepts an offer for one connection.
@@ -24,9 +24,9 @@ pub struct Terms<'a> {
     pub keyring: &'a Keyring,
     /// Seconds since 1970.
     pub now: i64,
-    /// 32 random octets for this connection alone.
+    /// 32 random bytes for this connection alone.
     pub server_nonce: [u8; 32],
-    /// Gives the TLS exporter's octets, or `None` on TLS 1.2; asked only if an offer needs them.
+    /// Returns the TLS exporter's bytes, or `None` on TLS 1.2; asked only if an offer needs them.
     pub exporter: &'a dyn Fn() -> Option<Exporter>,
 }
 

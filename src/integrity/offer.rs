@@ -10,8 +10,8 @@ use super::{
 /// The value of `cb` (RFC 9266).
 pub(super) const CHANNEL_BINDING: &str = "tls-exporter";
 
-/// The fewest and the most octets of a client nonce (section 3).
-pub(super) const CLIENT_NONCE_OCTETS: std::ops::RangeInclusive<usize> = 16..=64;
+/// The fewest and the most bytes of a client nonce (section 3).
+pub(super) const CLIENT_NONCE_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// An offer that is well-formed; whether it is acceptable depends on route and keyring.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Offer {
 pub struct KeyedOffer {
     /// `kid`: the key to use.
     pub kid: Kid,
-    /// `cn`: 16 to 64 octets.
+    /// `cn`: 16 to 64 bytes.
     pub client_nonce: Vec<u8>,
     /// `epk`: the client's ephemeral public key, for a key of kind `x25519`.
     pub ephemeral: Option<[u8; 32]>,
@@ -74,14 +74,14 @@ pub enum Refusal {
     /// It has no `cn`.
     #[error("the offer has no cn")]
     NonceMissing,
-    /// Its `cn` is not base64url, or not of 16 to 64 octets.
-    #[error("the offer's cn is not base64url of 16 to 64 octets")]
+    /// Its `cn` is not base64url, or not of 16 to 64 bytes.
+    #[error("the offer's cn is not base64url of 16 to 64 bytes")]
     NonceMalformed,
     /// It has no `epk`, and its key is of kind `x25519`.
     #[error("the offer has no epk, which its key needs")]
     EphemeralMissing,
-    /// Its `epk` is not base64url of 32 octets.
-    #[error("the offer's epk is not base64url of 32 octets")]
+    /// Its `epk` is not base64url of 32 bytes.
+    #[error("the offer's epk is not base64url of 32 bytes")]
     EphemeralMalformed,
     /// It has an `epk`, and its key is of kind `secret`.
     #[error("the offer has an epk, which its key does not take")]
@@ -245,9 +245,9 @@ impl From<ParameterError> for Refusal {
 }
 
 fn nonce(text: &str) -> Result<Vec<u8>, Refusal> {
-    let octets = base64url::decode(text).ok_or(Refusal::NonceMalformed)?;
-    let fits = CLIENT_NONCE_OCTETS.contains(&octets.len());
-    fits.then(|| octets.to_vec()).ok_or(Refusal::NonceMalformed)
+    let bytes = base64url::decode(text).ok_or(Refusal::NonceMalformed)?;
+    let fits = CLIENT_NONCE_BYTES.contains(&bytes.len());
+    fits.then(|| bytes.to_vec()).ok_or(Refusal::NonceMalformed)
 }
 
 fn ephemeral(text: &str) -> Result<[u8; 32], Refusal> {

@@ -27,7 +27,7 @@ pub struct TrafficKeys {
 /// What both sides share before the nonces come in, zeroized on drop.
 #[derive(Clone)]
 pub struct SharedKey {
-    octets: Zeroizing<Vec<u8>>,
+    bytes: Zeroizing<Vec<u8>>,
     ephemeral: Option<[u8; 32]>,
 }
 
@@ -35,9 +35,9 @@ pub struct SharedKey {
 pub struct Transcript<'a> {
     /// The key's id.
     pub kid: &'a Kid,
-    /// 16 to 64 octets that the client chose.
+    /// 16 to 64 bytes that the client chose.
     pub client_nonce: &'a [u8],
-    /// 32 octets that the server chose.
+    /// 32 bytes that the server chose.
     pub server_nonce: &'a [u8; 32],
 }
 
@@ -50,9 +50,9 @@ pub struct AllZero;
 impl SharedKey {
     /// For a key of kind `secret`: the same on both sides.
     pub fn from_secret(secret: &Secret) -> Self {
-        let octets = Zeroizing::new(secret.octets().to_vec());
+        let bytes = Zeroizing::new(secret.bytes().to_vec());
         Self {
-            octets,
+            bytes,
             ephemeral: None,
         }
     }
@@ -62,7 +62,7 @@ impl SharedKey {
         Self::exchange(&private.exchange_key(), ephemeral, ephemeral)
     }
 
-    /// The client's side of an X25519 exchange: 32 random octets used this once, the server's
+    /// The client's side of an X25519 exchange: 32 random bytes used this once, the server's
     /// public key.
     pub fn at_client(ephemeral: &PrivateKey, server_public: [u8; 32]) -> Result<Self, AllZero> {
         Self::exchange(
@@ -82,9 +82,9 @@ impl SharedKey {
         if !shared.was_contributory() {
             return Err(AllZero);
         }
-        let octets = Zeroizing::new(shared.as_bytes().to_vec());
+        let bytes = Zeroizing::new(shared.as_bytes().to_vec());
         Ok(Self {
-            octets,
+            bytes,
             ephemeral: Some(ephemeral),
         })
     }
@@ -92,7 +92,7 @@ impl SharedKey {
     /// The traffic keys, bound to the TLS session where an exporter is given.
     pub fn derive(&self, transcript: &Transcript<'_>, exporter: Option<&Exporter>) -> TrafficKeys {
         let binding = exporter.map_or(&[][..], |exporter| exporter.as_slice());
-        let input = Zeroizing::new([self.octets.as_slice(), binding].concat());
+        let input = Zeroizing::new([self.bytes.as_slice(), binding].concat());
         let salt = [transcript.client_nonce, transcript.server_nonce].concat();
         let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(Some(&salt), &input);
         extracted.as_mut_slice().zeroize();
@@ -114,7 +114,7 @@ impl SharedKey {
         ];
         let mut key = Zeroizing::new([0; 32]);
         let expanded = hkdf.expand(&parts.join(&0), key.as_mut_slice());
-        // RFC 5869 section 2.3 allows 255 × 32 octets; this asks for 32.
+        // RFC 5869 section 2.3 allows 255 × 32 bytes; this asks for 32.
         debug_assert!(expanded.is_ok());
         key
     }

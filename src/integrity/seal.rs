@@ -1,4 +1,4 @@
-//! Tags (section 4), made and checked as the octets pass: one pass over the data, nothing held.
+//! Tags (section 4), made and checked as the bytes pass: one pass over the data, nothing held.
 //!
 //! A [`Sealer`] and an [`Opener`] each serve one direction of one connection. They are small (a
 //! pointer and a counter; the hash state is on the heap), so that idle connections stay cheap and
@@ -39,7 +39,7 @@ struct Tagger {
 }
 
 // Both variants go back to their start in place, where their `Drop` zeroizes them: a state that
-// is moved out instead would leave its octets behind.
+// is moved out instead would leave its bytes behind.
 enum Hash {
     Sha256(Sha256),
     HmacSha256(HmacReset<Sha256>),
@@ -56,14 +56,14 @@ impl Sealer {
         Self(Tagger::new(keyed(key)))
     }
 
-    /// Begins a unit. `b0` is the first octet of the frame's header as sent, or, with the message
+    /// Begins a unit. `b0` is the first byte of the frame's header as sent, or, with the message
     /// binding, [`MessageKind::b0`](super::seal_message::MessageKind::b0). A unit that was begun
     /// and not finished is forgotten, and its number used for this one.
     pub fn begin(&mut self, b0: u8) {
         self.0.begin(b0);
     }
 
-    /// Takes the next octets of the unit's data, in pieces of any size.
+    /// Takes the next bytes of the unit's data, in pieces of any size.
     pub fn update(&mut self, data: &[u8]) {
         self.0.update(data);
     }
@@ -113,7 +113,7 @@ impl Opener {
         self.0.begin(b0);
     }
 
-    /// Takes the next octets of the unit's data: unmasked, and without its tag.
+    /// Takes the next bytes of the unit's data: unmasked, and without its tag.
     pub fn update(&mut self, data: &[u8]) {
         self.0.update(data);
     }
@@ -214,10 +214,10 @@ impl Hash {
 
 fn keyed(key: &[u8; 32]) -> Hash {
     // A key of at most one block is padded with zeros to the block (RFC 2104 section 2), so that
-    // this is the MAC under these 32 octets, by the constructor that cannot fail.
+    // this is the MAC under these 32 bytes, by the constructor that cannot fail.
     let mut block = zeroize::Zeroizing::new([0; 64]);
-    for (padded, octet) in block.iter_mut().zip(key) {
-        *padded = *octet;
+    for (padded, byte) in block.iter_mut().zip(key) {
+        *padded = *byte;
     }
     Hash::HmacSha256(HmacReset::new((&*block).into()))
 }

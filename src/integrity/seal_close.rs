@@ -8,18 +8,18 @@ use super::{
 /// FIN and the opcode of a Close, which is never fragmented (RFC 6455 section 5.5).
 const CLOSE_B0: u8 = 0x88;
 
-/// Octets of a control frame's payload at most (RFC 6455 section 5.5).
+/// Bytes of a control frame's payload at most (RFC 6455 section 5.5).
 const CONTROL_PAYLOAD: usize = 125;
 
 const CODE_LENGTH: usize = 2;
 
 impl Binding {
-    /// The octets that a Close's reason has at most.
+    /// The bytes that a Close's reason has at most.
     pub const fn longest_reason(self) -> usize {
         CONTROL_PAYLOAD - CODE_LENGTH - self.close_tag_length()
     }
 
-    /// The length of the tag after a Close's data, in octets.
+    /// The length of the tag after a Close's data, in bytes.
     pub const fn close_tag_length(self) -> usize {
         match self {
             Self::Frame => TAG_LENGTH,
@@ -73,7 +73,7 @@ impl Opener {
     }
 }
 
-/// The longest prefix of whole characters that has at most `limit` octets.
+/// The longest prefix of whole characters that has at most `limit` bytes.
 fn prefix(text: &str, limit: usize) -> &str {
     let end = text.floor_char_boundary(limit);
     text.get(..end).unwrap_or_default()

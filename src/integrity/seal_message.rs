@@ -10,12 +10,12 @@ use super::{
 pub enum MessageKind {
     /// Its tag is written in base64url, so that the whole stays UTF-8.
     Text,
-    /// Its tag is 32 octets.
+    /// Its tag is 32 bytes.
     Binary,
 }
 
 impl MessageKind {
-    /// The octet that stands for the frame header in the tag: FIN and the opcode.
+    /// The byte that stands for the frame header in the tag: FIN and the opcode.
     pub const fn b0(self) -> u8 {
         match self {
             Self::Text => 0x81,
@@ -23,7 +23,7 @@ impl MessageKind {
         }
     }
 
-    /// The length of the tag after the data, in octets.
+    /// The length of the tag after the data, in bytes.
     pub const fn tag_length(self) -> usize {
         match self {
             Self::Text => TAG_TEXT_LENGTH,

@@ -36,7 +36,7 @@ pub struct SealedName<'a> {
 pub fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Vec<Subprotocol<'a>> {
     let names = values
         .into_iter()
-        .flat_map(|value| value.split(|&octet| octet == b','));
+        .flat_map(|value| value.split(|&byte| byte == b','));
     names
         .filter_map(|name| grammar::ascii(name.trim_ascii()))
         .filter(|name| grammar::is_token(name))

@@ -1,6 +1,6 @@
 //! Stage 1: accept.
 //!
-//! Takes: a bound listener. Gives: a TCP connection with its permits. Refuses when the limit of
+//! Takes: a bound listener. Returns: a TCP connection with its permits. Refuses when the limit of
 //! open connections is reached. Deadline: none; accepting goes on until the drain is over.
 //! Metric: `connections_total`, `connections_open`.
 
@@ -121,10 +121,10 @@ fn keep_alive() -> TcpKeepalive {
 
 /// 64 random bits: unique enough over restarts and a fleet, and short in a log.
 fn new_id() -> ConnectionId {
-    let mut octets = [0; 8];
+    let mut bytes = [0; 8];
     // The generator fails only where the system has no randomness at all; then ids repeat.
-    let _ = rand::fill(&mut octets);
-    ConnectionId(u64::from_ne_bytes(octets))
+    let _ = rand::fill(&mut bytes);
+    ConnectionId(u64::from_ne_bytes(bytes))
 }
 
 /// Accept errors (out of file descriptors, mostly) slow accepting down and never end it.

@@ -1,6 +1,6 @@
 //! Stage 3: peer certificate → identity.
 //!
-//! Takes: a finished handshake. Gives: who the client is, and what CAs and CRLs say of it: a
+//! Takes: a finished handshake. Returns: who the client is, and what CAs and CRLs say of it: a
 //! resumed session restores a chain without asking, so it is verified again, and one that the
 //! handshake has verified costs nothing. Refuses a certificate
 //! that has more names than can be judged: 403 once the request is there. Deadline: none, nothing

@@ -1,6 +1,6 @@
 //! Stage 2: TLS.
 //!
-//! Takes: a TCP connection. Gives: a TLS stream, and how it asked for a certificate. Refuses when
+//! Takes: a TCP connection. Returns: a TLS stream, and how it asked for a certificate. Refuses when
 //! the client does not speak TLS, is not trusted, or shares no parameters: a TLS alert. Deadline:
 //! `timeouts.handshake`, from accept. Metric: `handshakes_total`, `handshake_seconds`.
 
@@ -113,7 +113,7 @@ enum Hello {
     Broken,
 }
 
-/// Reads until the ClientHello is whole, keeping its octets for the session that will answer it.
+/// Reads until the ClientHello is whole, keeping its bytes for the session that will answer it.
 async fn read_hello(
     tcp: &mut TcpStream,
     hello: &mut Vec<u8>,

@@ -11,9 +11,9 @@ use std::{
     str::FromStr,
 };
 
-/// Longest name in octets (RFC 1035 section 2.3.4, less the root's length octets).
+/// Longest name in bytes (RFC 1035 section 2.3.4, less the root's length bytes).
 const MAX_NAME: usize = 253;
-/// Longest label in octets (RFC 1035 section 2.3.4).
+/// Longest label in bytes (RFC 1035 section 2.3.4).
 const MAX_LABEL: usize = 63;
 
 /// A host in normal form: a DNS name or an address.
@@ -47,11 +47,11 @@ pub enum HostError {
     /// `a..b` or a leading dot.
     #[error("it has an empty label")]
     EmptyLabel,
-    /// A label longer than 63 octets.
-    #[error("a label is longer than {MAX_LABEL} octets (RFC 1035 section 2.3.4)")]
+    /// A label longer than 63 bytes.
+    #[error("a label is longer than {MAX_LABEL} bytes (RFC 1035 section 2.3.4)")]
     LabelTooLong,
-    /// A name longer than 253 octets.
-    #[error("it is longer than {MAX_NAME} octets (RFC 1035 section 2.3.4)")]
+    /// A name longer than 253 bytes.
+    #[error("it is longer than {MAX_NAME} bytes (RFC 1035 section 2.3.4)")]
     NameTooLong,
     /// A label that begins or ends with a hyphen.
     #[error("a label begins or ends with '-' (RFC 1123 section 2.1)")]
@@ -177,7 +177,7 @@ fn parse_port_suffix(suffix: &str) -> Result<Option<u16>, HostError> {
         return Ok(None);
     }
     // `u16::from_str` alone would take "+443".
-    if !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(HostError::Port);
     }
     let port = digits.parse().ok().filter(|port| *port != 0);
@@ -201,8 +201,8 @@ fn check_label(label: &str) -> Result<(), HostError> {
 fn ends_in_number(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     let hex = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
-    last.bytes().all(|octet| octet.is_ascii_digit())
-        || hex.is_some_and(|digits| digits.bytes().all(|octet| octet.is_ascii_hexdigit()))
+    last.bytes().all(|byte| byte.is_ascii_digit())
+        || hex.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 impl fmt::Display for Host {

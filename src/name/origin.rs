@@ -1,7 +1,7 @@
 //! Origins: which web pages may open a WebSocket here (RFC 6455 section 10.2).
 //!
 //! A browser serialises an origin in one way only (RFC 6454 section 6.2): lower case, without
-//! the scheme's default port, without a path. So a field's value is compared octet by octet with
+//! the scheme's default port, without a path. So a field's value is compared byte by byte with
 //! that form of each configured origin; whatever is spelled otherwise does not come from a
 //! browser and is refused.
 

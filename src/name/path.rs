@@ -1,4 +1,4 @@
-//! Paths: prefixes on segment borders, and which paths mean the same to every reader.
+//! Paths: prefixes on segment boundaries, and which paths mean the same to every reader.
 //!
 //! A backend normalises paths by rules of its own. What a request asks for is therefore looked up
 //! in every way to read it ([`reading`](super::reading)); what a configuration or a certificate
@@ -16,13 +16,13 @@
 use super::{problem::PatternError, reading::hexadecimal};
 use std::{borrow::Cow, fmt, str::FromStr};
 
-/// A path prefix that matches on segment borders: `/chat` matches `/chat` and `/chat/x`, not
+/// A path prefix that matches on segment boundaries: `/chat` matches `/chat` and `/chat/x`, not
 /// `/chatter`; `/` matches every path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPrefix {
     text: Box<str>,
-    /// Decoded; empty for `/`, so that a border always follows.
-    octets: Box<[u8]>,
+    /// Decoded; empty for `/`, so that a boundary always follows.
+    bytes: Box<[u8]>,
 }
 
 impl PathPrefix {
@@ -34,13 +34,13 @@ impl PathPrefix {
     /// Whether a request for `target` (a path, and maybe a query) is covered.
     pub fn matches(&self, target: &str) -> bool {
         comparable(target).is_some_and(|path| {
-            path.starts_with(&self.octets) && ends_a_segment(&path, self.octets.len())
+            path.starts_with(&self.bytes) && ends_a_segment(&path, self.bytes.len())
         })
     }
 
-    /// The octets to compare with those of [`comparable`].
-    pub(crate) fn octets(&self) -> &[u8] {
-        &self.octets
+    /// The bytes to compare with those of [`comparable`].
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -51,10 +51,10 @@ impl FromStr for PathPrefix {
         if let Some((message, hint)) = fault(text) {
             return Err(PatternError::new(format!("{text:?} {message}"), hint));
         }
-        let octets = comparable(text).unwrap_or_default();
+        let bytes = comparable(text).unwrap_or_default();
         Ok(Self {
             text: text.into(),
-            octets: octets.strip_suffix(b"/").unwrap_or(&octets).into(),
+            bytes: bytes.strip_suffix(b"/").unwrap_or(&bytes).into(),
         })
     }
 }
@@ -67,7 +67,7 @@ impl fmt::Display for PathPrefix {
 
 /// What is wrong with a configured prefix, and what to write instead.
 fn fault(text: &str) -> Option<(&'static str, &'static str)> {
-    let graphic = text.bytes().all(|octet| octet.is_ascii_graphic());
+    let graphic = text.bytes().all(|byte| byte.is_ascii_graphic());
     if !text.starts_with('/') {
         Some(("does not begin with '/'", "write a path, as in \"/chat\""))
     } else if text.contains(['?', '#']) {
@@ -126,7 +126,7 @@ pub fn path_is_plain(path: &str) -> bool {
     let Some(below) = decoded.strip_prefix(b"/") else {
         return false;
     };
-    let mut segments = below.split(|octet| *octet == b'/').peekable();
+    let mut segments = below.split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
         if is_dots(segment) || (segment.is_empty() && !last) {
@@ -137,7 +137,7 @@ pub fn path_is_plain(path: &str) -> bool {
 }
 
 fn is_dots(segment: &[u8]) -> bool {
-    let name = segment.split(|octet| *octet == b';').next();
+    let name = segment.split(|byte| *byte == b';').next();
     matches!(name, Some(b"." | b".."))
 }
 
@@ -160,22 +160,22 @@ fn decoded(path: &str) -> Option<Cow<'_, [u8]>> {
     if !path.contains('%') {
         return Some(Cow::Borrowed(path.as_bytes()));
     }
-    let mut octets = Vec::with_capacity(path.len());
+    let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
             b'%' => unescaped(rest.next()?, rest.next()?)?,
             plain => plain,
         });
     }
-    Some(Cow::Owned(octets))
+    Some(Cow::Owned(bytes))
 }
 
-/// The octet of one percent-encoding, unless it is one that readers disagree about.
+/// The byte of one percent-encoding, unless it is one that readers disagree about.
 fn unescaped(high: u8, low: u8) -> Option<u8> {
-    let octet = hexadecimal(high, low)?;
-    let separator = matches!(octet, b'/' | b'\\');
-    (!separator && !octet.is_ascii_control()).then_some(octet)
+    let byte = hexadecimal(high, low)?;
+    let separator = matches!(byte, b'/' | b'\\');
+    (!separator && !byte.is_ascii_control()).then_some(byte)
 }
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_matches_on_segment_borders() {
+    fn a_prefix_matches_on_segment_boundaries() {
         for (prefix, target, matched) in [
             ("/chat", "/chat", true),
             ("/chat", "/chat/", true),

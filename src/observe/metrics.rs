@@ -105,7 +105,7 @@ struct Shared {
     reload_time: Count,
     draining: Count,
     log_lines_dropped: Arc<AtomicU64>,
-    /// Octets of the last scrape; the next one will need about as many.
+    /// Bytes of the last scrape; the next one will need about as many.
     length: AtomicUsize,
 }
 

@@ -11,13 +11,13 @@ const TICK: u64 = 10;
 /// The families of the process; `started` is in Unix time.
 pub(super) fn collect(started: u64, out: &mut Exposition) {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let octets = |field| Some(field_of(&status, field)? * 1024);
+    let bytes = |field| Some(field_of(&status, field)? * 1024);
     let samples: [(&'static Shape, Option<u64>); 6] = [
         (series::PROCESS_START, Some(started)),
         (series::PROCESS_FDS, open_descriptors()),
         (series::PROCESS_MAX_FDS, descriptor_limit()),
-        (series::PROCESS_RESIDENT, octets("VmRSS:")),
-        (series::PROCESS_VIRTUAL, octets("VmSize:")),
+        (series::PROCESS_RESIDENT, bytes("VmRSS:")),
+        (series::PROCESS_VIRTUAL, bytes("VmSize:")),
         (series::PROCESS_THREADS, field_of(&status, "Threads:")),
     ];
     for (shape, value) in samples {

@@ -83,9 +83,9 @@ shapes! {
 }
 
 impl Exposition {
-    /// An empty one with room for so many octets.
-    pub(super) fn with_capacity(octets: usize) -> Self {
-        Self(String::with_capacity(octets))
+    /// An empty one with room for so many bytes.
+    pub(super) fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
     }
 
     /// Begins a metric.
@@ -162,7 +162,7 @@ impl Count {
 
 /// Escapes a label value as the text format wants it. Names seldom hold what has to be escaped.
 fn push_escaped(text: &mut String, value: &str) {
-    let is_special = |octet| matches!(octet, b'\\' | b'"' | b'\n');
+    let is_special = |byte| matches!(byte, b'\\' | b'"' | b'\n');
     if !value.bytes().any(is_special) {
         text.push_str(value);
         return;

@@ -18,12 +18,12 @@ pub(crate) mod tests;
 
 pub use name::distinguished_name;
 
-/// The longest certificate that is read, in octets of DER.
+/// The longest certificate that is read, in bytes of DER.
 pub const CERTIFICATE_LIMIT: usize = 64 * 1024;
 /// The most names (RFC 5280 section 4.2.1.6) that one certificate may carry.
 pub const NAMES_LIMIT: usize = 256;
-/// The longest that the names of a certificate may be together, and its subject, in octets.
-pub const NAMES_OCTETS_LIMIT: usize = 32 * 1024;
+/// The longest that the names of a certificate may be together, and its subject, in bytes.
+pub const NAMES_BYTES_LIMIT: usize = 32 * 1024;
 /// The longest display name, in characters.
 pub const DISPLAY_LIMIT: usize = 256;
 
@@ -54,7 +54,7 @@ pub struct Identity {
     pub fingerprint: Fingerprint,
     /// SHA-256 of the `SubjectPublicKeyInfo`.
     pub key_fingerprint: Fingerprint,
-    /// The serial number in lower-case hexadecimal, without a leading zero octet.
+    /// The serial number in lower-case hexadecimal, without a leading zero byte.
     pub serial: String,
     /// The beginning of the validity, in seconds since 1970.
     pub not_before: i64,
@@ -71,12 +71,12 @@ pub struct Fingerprint([u8; 32]);
 pub enum IdentityError {
     /// It is longer than `CERTIFICATE_LIMIT`.
     CertificateTooLong {
-        /// Its length in octets.
-        octets: usize,
+        /// Its length in bytes.
+        bytes: usize,
     },
     /// It is not one DER certificate as RFC 5280 section 4.1 describes.
     Malformed,
-    /// It has more or longer names than `NAMES_LIMIT` and `NAMES_OCTETS_LIMIT` allow.
+    /// It has more or longer names than `NAMES_LIMIT` and `NAMES_BYTES_LIMIT` allow.
     ///
     /// Names are never dropped instead: a list that denies one of them would be passed by.
     TooManyNames,
@@ -87,7 +87,7 @@ impl Identity {
     pub fn from_der(der: &[u8]) -> Result<Self, IdentityError> {
         let certificate = parse(der)?;
         let subject = name::distinguished_name(certificate.subject());
-        if subject.len() > NAMES_OCTETS_LIMIT {
+        if subject.len() > NAMES_BYTES_LIMIT {
             return Err(IdentityError::TooManyNames);
         }
         let mut names = Names::read(&certificate)?;
@@ -130,9 +130,9 @@ impl fmt::Display for Identity {
 }
 
 impl Fingerprint {
-    /// The digest of some octets.
-    pub fn of(octets: &[u8]) -> Self {
-        Self(Sha256::digest(octets).into())
+    /// The digest of some bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
     }
 
     /// The digest itself.
@@ -162,16 +162,16 @@ impl fmt::Debug for Fingerprint {
 impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CertificateTooLong { octets } => write!(
+            Self::CertificateTooLong { bytes } => write!(
                 f,
-                "the certificate has {octets} octets, at most {CERTIFICATE_LIMIT} are read; issue a smaller one"
+                "the certificate has {bytes} bytes, at most {CERTIFICATE_LIMIT} are read; issue a smaller one"
             ),
             Self::Malformed => f.write_str(
                 "this is not one X.509 certificate in DER (RFC 5280); look at it with `openssl x509 -text`",
             ),
             Self::TooManyNames => write!(
                 f,
-                "the certificate's names are more than {NAMES_LIMIT} or longer than {NAMES_OCTETS_LIMIT} octets; issue one with fewer names"
+                "the certificate's names are more than {NAMES_LIMIT} or longer than {NAMES_BYTES_LIMIT} bytes; issue one with fewer names"
             ),
         }
     }
@@ -203,7 +203,7 @@ impl Names {
         let ParsedExtension::SubjectAlternativeName(list) = extension.parsed_extension() else {
             return Err(IdentityError::Malformed);
         };
-        if list.general_names.len() > NAMES_LIMIT || extension.value.len() > NAMES_OCTETS_LIMIT {
+        if list.general_names.len() > NAMES_LIMIT || extension.value.len() > NAMES_BYTES_LIMIT {
             return Err(IdentityError::TooManyNames);
         }
         list.general_names.iter().for_each(|name| names.add(name));
@@ -219,14 +219,14 @@ impl Names {
                 self.uri_count += 1;
                 sort("URI", text, &mut self.uris, unusable);
             }
-            GeneralName::IPAddress(octets) => match ip_address(octets) {
+            GeneralName::IPAddress(bytes) => match ip_address(bytes) {
                 Some(address) => self.ips.push(address),
-                None => unusable.push(format!("IP:{}", hexadecimal(octets))),
+                None => unusable.push(format!("IP:{}", hexadecimal(bytes))),
             },
-            GeneralName::Invalid(tag, octets) => {
+            GeneralName::Invalid(tag, bytes) => {
                 // The tag of a URI, RFC 5280 section 4.2.1.6.
                 self.uri_count += usize::from(tag.0 == 6);
-                unusable.push(format!("[{}]:{}", tag.0, hexadecimal(octets)));
+                unusable.push(format!("[{}]:{}", tag.0, hexadecimal(bytes)));
             }
             // Other kinds name nobody that a rule could speak of.
             _ => {}
@@ -254,7 +254,7 @@ impl Names {
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IdentityError> {
     if der.len() > CERTIFICATE_LIMIT {
-        return Err(IdentityError::CertificateTooLong { octets: der.len() });
+        return Err(IdentityError::CertificateTooLong { bytes: der.len() });
     }
     let parsed = X509CertificateParser::new()
         .with_deep_parse_extensions(true)
@@ -267,16 +267,16 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, IdentityError> {
 
 /// Puts a name where it belongs: RFC 5280 section 4.2.1.6 makes all of these `IA5String` without blanks.
 fn sort(kind: &str, text: &str, usable: &mut Vec<String>, unusable: &mut Vec<String>) {
-    if !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_graphic()) {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         usable.push(text.to_owned());
     } else {
         unusable.push(format!("{kind}:{}", name::printable(text)));
     }
 }
 
-fn ip_address(octets: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from))
+fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
         .ok()
 }
 
@@ -291,7 +291,7 @@ fn is_spiffe_id(uri: &str) -> bool {
     let trust_domain_is_good = (1..=255).contains(&trust_domain.len())
         && trust_domain
             .bytes()
-            .all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'));
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'));
     uri.len() <= 2048 && trust_domain_is_good && path.split('/').all(is_spiffe_segment)
 }
 
@@ -299,7 +299,7 @@ fn is_spiffe_segment(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..")
         && segment
             .bytes()
-            .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_'))
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 fn shortened(name: &str) -> String {
@@ -309,7 +309,7 @@ fn shortened(name: &str) -> String {
     name.chars().take(DISPLAY_LIMIT - 1).chain(['…']).collect()
 }
 
-/// An INTEGER's octets without the one that only says that it is not negative (X.690 section 8.3).
+/// An INTEGER's bytes without the one that only says that it is not negative (X.690 section 8.3).
 fn unsigned(integer: &[u8]) -> &[u8] {
     match integer {
         [0, rest @ ..] if !rest.is_empty() => rest,
@@ -317,10 +317,10 @@ fn unsigned(integer: &[u8]) -> &[u8] {
     }
 }
 
-fn hexadecimal(octets: &[u8]) -> String {
-    octets
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
         .iter()
-        .flat_map(|octet| [octet >> 4, octet & 0x0f])
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
         .filter_map(|digit| char::from_digit(digit.into(), 16))
         .collect()
 }

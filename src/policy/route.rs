@@ -50,7 +50,7 @@ pub struct Duplicate {
 /// The routes of one host: indices of payloads by prefix.
 #[derive(Clone, Debug, Default)]
 struct Prefixes {
-    by_octets: HashMap<Box<[u8]>, usize>,
+    by_bytes: HashMap<Box<[u8]>, usize>,
     /// Lengths that occur, the longest first.
     lengths: BTreeSet<Reverse<usize>>,
 }
@@ -137,8 +137,8 @@ impl<T> RouteTable<T> {
     /// The route that every path of a host leads to, if there is one: then none need be read.
     fn only(&self, host: &Host) -> Option<usize> {
         let first = self.classes(host).find(|class| !class.lengths.is_empty())?;
-        let everything = first.by_octets.get(&[][..]).copied();
-        everything.filter(|_| first.by_octets.len() == 1)
+        let everything = first.by_bytes.get(&[][..]).copied();
+        everything.filter(|_| first.by_bytes.len() == 1)
     }
 
     /// Whether a reader that takes the start of the path for a host finds the same route: by the
@@ -157,14 +157,14 @@ impl<T> RouteTable<T> {
     /// Every route that a request for this host can reach, each once. A route of a later class
     /// is left out where an earlier class covers its whole path.
     pub fn routes_for_host(&self, host: &Host) -> impl Iterator<Item = &T> {
-        let reachable = move |rank: usize, octets: &[u8]| {
+        let reachable = move |rank: usize, bytes: &[u8]| {
             let mut earlier = self.classes(host).take(rank);
-            earlier.all(|class| class.find(octets).is_none())
+            earlier.all(|class| class.find(bytes).is_none())
         };
         self.classes(host)
             .enumerate()
-            .flat_map(|(rank, class)| class.by_octets.iter().map(move |entry| (rank, entry)))
-            .filter(move |(rank, (octets, _))| reachable(*rank, octets))
+            .flat_map(|(rank, class)| class.by_bytes.iter().map(move |entry| (rank, entry)))
+            .filter(move |(rank, (bytes, _))| reachable(*rank, bytes))
             .filter_map(|(_, (_, index))| self.payloads.get(*index))
     }
 
@@ -193,11 +193,11 @@ impl<T> RouteTable<T> {
 impl Prefixes {
     /// Adds a prefix, or gives the index of the route that has it already.
     fn insert(&mut self, path: &PathPrefix, index: usize) -> Result<(), usize> {
-        match self.by_octets.entry(path.octets().into()) {
+        match self.by_bytes.entry(path.bytes().into()) {
             Entry::Occupied(first) => Err(*first.get()),
             Entry::Vacant(free) => {
                 free.insert(index);
-                self.lengths.insert(Reverse(path.octets().len()));
+                self.lengths.insert(Reverse(path.bytes().len()));
                 Ok(())
             }
         }
@@ -209,7 +209,7 @@ impl Prefixes {
         let lengths = self.lengths.iter().map(|Reverse(length)| *length);
         lengths
             .filter(|length| ends_a_segment(path, *length))
-            .find_map(|length| self.by_octets.get(path.get(..length)?))
+            .find_map(|length| self.by_bytes.get(path.get(..length)?))
             .copied()
     }
 }

@@ -42,7 +42,7 @@ struct Planned {
 /// What files held, by path.
 pub type Digests = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
-/// Reads and verifies a configuration and every file that it names; gives all problems at once.
+/// Reads and verifies a configuration and every file that it names; returns all problems at once.
 ///
 /// `in_use` is the trust that this would follow, if any. `look` is told the files before they are
 /// read, so that whoever watches them misses nothing.

@@ -103,7 +103,7 @@ impl Reloader {
         self.last.clone()
     }
 
-    /// Reads everything anew and, unless it is a preview, puts it to use.
+    /// Reads everything again and, unless it is a preview, puts it to use.
     ///
     /// `look` is told the files before they are read. Open sockets that no longer pass are ended
     /// by [`Reloader::close_due`].

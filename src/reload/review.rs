@@ -167,7 +167,7 @@ impl Closings {
     /// Takes all sockets that do not pass now. Those that waited for their end keep its time, or
     /// stay open if they pass again; the others end evenly over `spread`, the first of them now.
     ///
-    /// Gives those that are new.
+    /// Returns those that are new.
     pub(super) fn replace(
         &mut self,
         withdrawn: Vec<Withdrawn>,

@@ -9,9 +9,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 #[cfg(test)]
 mod tests;
 
-/// The longest `X-Forwarded-Client-Cert` value, in octets.
+/// The longest `X-Forwarded-Client-Cert` value, in bytes.
 pub const FORWARDED_LIMIT: usize = 16 * 1024;
-/// The most octets of DER that `Client-Cert-Chain` carries.
+/// The most bytes of DER that `Client-Cert-Chain` carries.
 pub const CHAIN_LIMIT: usize = 64 * 1024;
 
 /// What a backend gets of a client's certificate.
@@ -48,7 +48,7 @@ impl ForwardCertificate {
 /// The value of `Client-Cert` (RFC 9440 section 2.2): a Structured Field byte sequence
 /// (RFC 8941 section 3.3.5).
 ///
-/// Its length is four thirds of the certificate's, so at most 87 386 octets for one that
+/// Its length is four thirds of the certificate's, so at most 87 386 bytes for one that
 /// [`Identity::from_der`] accepts.
 pub fn client_cert(der: &[u8]) -> String {
     format!(":{}:", STANDARD.encode(der))
@@ -59,12 +59,12 @@ pub fn client_cert(der: &[u8]) -> String {
 ///
 /// Certificates beyond [`CHAIN_LIMIT`] are left off at the end, each whole.
 pub fn client_cert_chain<'a>(rest: impl IntoIterator<Item = &'a [u8]>) -> Option<String> {
-    let mut octets = 0_usize;
+    let mut bytes = 0_usize;
     let members: Vec<String> = rest
         .into_iter()
         .take_while(|der| {
-            octets = octets.saturating_add(der.len());
-            octets <= CHAIN_LIMIT
+            bytes = bytes.saturating_add(der.len());
+            bytes <= CHAIN_LIMIT
         })
         .map(client_cert)
         .collect();
@@ -99,14 +99,14 @@ struct Elements(String);
 
 impl Elements {
     fn push_name(&mut self, key: &str, name: &str) {
-        let forwardable = |octet: u8| octet.is_ascii_graphic() && octet != b'\\';
+        let forwardable = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
         if !name.is_empty() && name.bytes().all(forwardable) {
             self.push(key, &quoted(name));
         }
     }
 
     fn push(&mut self, key: &str, value: &str) {
-        // The hash, 70 octets, is kept room for, whatever comes before it.
+        // The hash, 70 bytes, is kept room for, whatever comes before it.
         let room = FORWARDED_LIMIT - if key == "By" { 128 } else { 0 };
         if self.0.len() + key.len() + value.len() + 2 > room {
             return;
@@ -129,7 +129,7 @@ fn quoted(value: &str) -> String {
 
 /// An RFC 4514 string spelled so that it can stand between quotation marks.
 ///
-/// RFC 4514 section 2.4 lets any octet be a hexadecimal pair; with the quotation mark and the
+/// RFC 4514 section 2.4 lets any byte be a hexadecimal pair; with the quotation mark and the
 /// backslash written so, `\"` cannot occur, which some readers take for the end and others not.
 fn subject(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());

@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 pub enum RequestError {
     /// Not a valid HTTP/1.1 request, or not a valid opening handshake: 400.
     Malformed(Cow<'static, str>),
-    /// More octets or fields than a header section may have: 431.
+    /// More bytes or fields than a header section may have: 431.
     TooLarge(Cow<'static, str>),
     /// A valid request that does not ask for a WebSocket: 426.
     NotWebSocket(Cow<'static, str>),

@@ -89,9 +89,9 @@ fn is_left_out(name: &str) -> bool {
 
 /// Whether a gateway may take `name` for `known`, which is in lower case.
 fn is_spelling_of(name: &str, known: &str) -> bool {
-    let same = |(octet, known): (u8, u8)| match known {
-        b'-' => !octet.is_ascii_alphanumeric(),
-        _ => octet.eq_ignore_ascii_case(&known),
+    let same = |(byte, known): (u8, u8)| match known {
+        b'-' => !byte.is_ascii_alphanumeric(),
+        _ => byte.eq_ignore_ascii_case(&known),
     };
     name.len() == known.len() && name.bytes().zip(known.bytes()).all(same)
 }

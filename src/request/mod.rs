@@ -1,10 +1,10 @@
-//! The client's request: is it, to the octet, one HTTP/1.1 request for a WebSocket?
+//! The client's request: is it, to the byte, one HTTP/1.1 request for a WebSocket?
 //!
 //! Stricter than parsers have to be. A proxy and its backend must read the same request, so
 //! whatever two readers could read differently is refused here: bare LF, folded lines, doubled
 //! `Host`, content in any form. A path that can be read in two ways is the route table's to judge.
 //!
-//! A head is judged in this order, and the first fault is told: octets and size, request line
+//! A head is judged in this order, and the first fault is told: bytes and size, request line
 //! and fields, `Host`, content, target, `Connection`, `Upgrade`, method, version, key.
 
 mod error;
@@ -20,7 +20,7 @@ pub use scan::{HeadScanner, MAX_FIELDS, MAX_HEAD};
 
 use crate::name::host::Host;
 
-/// An opening handshake that is as it must be, borrowed from the octets that were received.
+/// An opening handshake that is as it must be, borrowed from the bytes that were received.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestHead<'a> {
     path_and_query: &'a str,
@@ -37,7 +37,7 @@ pub struct RequestHead<'a> {
 pub struct Field<'a> {
     /// The name as it was written.
     pub name: &'a str,
-    /// The value; octets above 0x7F may occur.
+    /// The value; bytes above 0x7F may occur.
     pub value: &'a [u8],
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn members<'f, 'a>(
     fields: &'f [Field<'a>],
     name: &'f str,
 ) -> impl Iterator<Item = &'a [u8]> + use<'f, 'a> {
-    let split = |value: &'a [u8]| value.split(|octet| *octet == b',').map(<[u8]>::trim_ascii);
+    let split = |value: &'a [u8]| value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let members = values(fields, name).flat_map(split);
     members.filter(|member| !member.is_empty())
 }
@@ -89,7 +89,7 @@ fn check_zero(length: &[u8]) -> Result<(), RequestError> {
             "the request announces content, and an upgrade has none (RFC 9112 section 6.3)",
         ),
         None => malformed(format!(
-            "the Content-Length {} is not a number of octets (RFC 9110 section 8.6)",
+            "the Content-Length {} is not a number of bytes (RFC 9110 section 8.6)",
             shown(length)
         )),
     }
@@ -198,7 +198,7 @@ pub(crate) fn key<'a>(fields: &[Field<'a>]) -> Result<&'a str, RequestError> {
     match std::str::from_utf8(key) {
         Ok(text) if key_is_valid(key) => Ok(text),
         _ => malformed(format!(
-            "the Sec-WebSocket-Key {} is not the base64 of 16 octets (RFC 6455 section 4.1)",
+            "the Sec-WebSocket-Key {} is not the base64 of 16 bytes (RFC 6455 section 4.1)",
             shown(key)
         )),
     }

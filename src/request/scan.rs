@@ -1,13 +1,13 @@
-//! Finding the end of a head as its octets come.
+//! Finding the end of a head as its bytes come.
 
 use super::error::{RequestError, malformed};
 
-/// Most octets of a head, with the empty line that ends it: 431 above it.
+/// Most bytes of a head, with the empty line that ends it: 431 above it.
 pub const MAX_HEAD: usize = 32 * 1024;
 /// Most fields of a head: 431 above it.
 pub const MAX_FIELDS: usize = 100;
 
-/// Looks at every octet of a head once, however the octets come, and refuses as soon as one
+/// Looks at every byte of a head once, however the bytes come, and refuses as soon as one
 /// cannot belong to a head. One scanner serves one head.
 #[derive(Clone, Debug, Default)]
 pub struct HeadScanner {
@@ -33,30 +33,30 @@ enum At {
 }
 
 impl HeadScanner {
-    /// Takes everything received since the head began, old octets included; gives the length of
+    /// Takes everything received since the head began, old bytes included; returns the length of
     /// the head once its end is there, `None` while it is not.
     pub fn find_end(&mut self, received: &[u8]) -> Option<Result<usize, RequestError>> {
-        for octet in received.iter().take(MAX_HEAD).skip(self.scanned) {
+        for byte in received.iter().take(MAX_HEAD).skip(self.scanned) {
             self.scanned += 1;
             #[cfg(test)]
             {
                 self.examined += 1;
             }
-            match self.step(*octet) {
+            match self.step(*byte) {
                 Ok(false) => {}
                 Ok(true) => return Some(Ok(self.scanned)),
                 Err(error) => return Some(Err(error)),
             }
         }
         (self.scanned >= MAX_HEAD).then(|| {
-            let detail = format!("the header section does not end within {MAX_HEAD} octets");
+            let detail = format!("the header section does not end within {MAX_HEAD} bytes");
             Err(RequestError::TooLarge(detail.into()))
         })
     }
 
-    /// Whether the head ends with this octet.
-    fn step(&mut self, octet: u8) -> Result<bool, RequestError> {
-        self.at = match (self.at, octet) {
+    /// Whether the head ends with this byte.
+    fn step(&mut self, byte: u8) -> Result<bool, RequestError> {
+        self.at = match (self.at, byte) {
             (At::HeadEnd, b'\n') if self.lines == 0 => self.skip_empty_line()?,
             (At::HeadEnd, b'\n') => return Ok(true),
             (At::LineEnd, b'\n') => self.end_line()?,

@@ -85,12 +85,12 @@ fn check_same(absolute: &Absolute<'_>, host: &Authority) -> Result<(), RequestEr
     malformed("the target's authority and Host differ (RFC 9112 section 3.2.2)")
 }
 
-/// The path of a path and query in which every octet may be forwarded and judged.
+/// The path of a path and query in which every byte may be forwarded and judged.
 fn check_path(path_and_query: &str) -> Result<&str, RequestError> {
-    let stray = |octet: u8| !octet.is_ascii_graphic() || octet == b'#';
-    if let Some(octet) = path_and_query.bytes().find(|octet| stray(*octet)) {
+    let stray = |byte: u8| !byte.is_ascii_graphic() || byte == b'#';
+    if let Some(byte) = path_and_query.bytes().find(|byte| stray(*byte)) {
         return malformed(format!(
-            "the target has the octet 0x{octet:02X}, which must be percent-encoded (RFC 3986 section 2)"
+            "the target has the byte 0x{byte:02X}, which must be percent-encoded (RFC 3986 section 2)"
         ));
     }
     let path = path_and_query.split('?').next().unwrap_or_default();

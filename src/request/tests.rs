@@ -67,7 +67,7 @@ fn check(rows: &[(Vec<u8>, Class)]) {
     }
 }
 
-/// The same head octet by octet: nothing before the end or the fault, then the same answer.
+/// The same head byte by byte: nothing before the end or the fault, then the same answer.
 fn check_splits(received: &[u8]) {
     let mut scanner = HeadScanner::default();
     let found = (0..=received.len()).find_map(|length| scanner.find_end(&received[..length]));
@@ -187,7 +187,7 @@ fn a_head_too_large_is_refused_as_soon_as_it_is() {
 }
 
 #[test]
-fn each_octet_of_a_head_is_examined_once_however_it_comes() {
+fn each_byte_of_a_head_is_examined_once_however_it_comes() {
     let received = with(&[&format!("X: {}", "y".repeat(30_000))]);
     let mut scanner = HeadScanner::default();
     let found = (0..=received.len()).find_map(|length| scanner.find_end(&received[..length]));
@@ -363,7 +363,7 @@ fn the_version_is_thirteen_and_said_once() {
 }
 
 #[test]
-fn the_key_is_one_of_sixteen_octets() {
+fn the_key_is_one_of_sixteen_bytes() {
     check(&[
         (without("Sec-WebSocket-Key"), Malformed),
         (

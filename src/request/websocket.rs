@@ -60,7 +60,7 @@ fn name_of(extension: &[u8]) -> &[u8] {
     name.unwrap_or_default().trim_ascii()
 }
 
-/// Whether a `Sec-WebSocket-Key` is the base64 of 16 octets, in canonical form
+/// Whether a `Sec-WebSocket-Key` is the base64 of 16 bytes, in canonical form
 /// (RFC 6455 section 4.1, RFC 4648 section 3.5).
 pub fn key_is_valid(key: &[u8]) -> bool {
     let mut nonce = [0; 18];
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_canonical_base64_of_sixteen_octets() {
+    fn a_key_is_canonical_base64_of_sixteen_bytes() {
         for (key, valid) in [
             ("dGhlIHNhbXBsZSBub25jZQ==", true),
             ("AAAAAAAAAAAAAAAAAAAAAA==", true),

@@ -36,7 +36,7 @@ impl Default for Drain {
 }
 
 impl Drain {
-    /// Begins the drain; gives whether this call began it.
+    /// Begins the drain; returns whether this call began it.
     pub fn begin(&self) -> bool {
         let first = !self.started.swap(true, SeqCst);
         self.signal.send_replace(true);
@@ -96,7 +96,7 @@ async fn spread(connections: &Connections, settings: &ServerSettings, start: Ins
     }
 }
 
-/// Waits for a time, or until no socket is left; gives whether there still are any.
+/// Waits for a time, or until no socket is left; returns whether there still are any.
 async fn sockets_at(connections: &Connections, at: Instant) -> bool {
     while !connections.is_empty() {
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! Limits of one client: open sockets, new ones, messages and octets in a second.
+//! Limits of one client: open sockets, new ones, messages and bytes in a second.
 //!
 //! A client is whoever its certificate names, by whatever certificate; without one, its address
 //! (of IPv6, the /64 that one subscriber has). All its sockets, on all workers, draw on one
@@ -36,7 +36,7 @@ pub struct ClientLimits {
     pub sockets_per_second: Option<u64>,
     /// Frames that begin a message, and Pings and Pongs, from the client in a second.
     pub messages_per_second: Option<u64>,
-    /// Octets of frames from the client in a second.
+    /// Bytes of frames from the client in a second.
     pub bytes_per_second: Option<u64>,
     /// So many seconds' worth of a rate may come at once.
     pub burst: Duration,
@@ -251,7 +251,7 @@ impl Account {
 }
 
 impl Seat {
-    /// Counts what the client has sent; gives whether it may send so much.
+    /// Counts what the client has sent; returns whether it may send so much.
     pub fn spend(&self, messages: u64, bytes: u64, now: Instant) -> bool {
         let limits = &self.limits;
         let now = self.account.nanoseconds(now);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_and_octets_of_all_sockets_of_a_client_count_together() {
+    fn messages_and_bytes_of_all_sockets_of_a_client_count_together() {
         let (clients, now) = (Clients::default(), Instant::now());
         let limits = ClientLimits {
             messages_per_second: Some(10),

@@ -260,7 +260,7 @@ impl Entry {
 
     /// Tells the socket to end; the first order counts.
     ///
-    /// Gives whether this order is the one that counts.
+    /// Returns whether this order is the one that counts.
     pub fn end(&self, ending: SocketEnding) -> bool {
         let first = self
             .order

@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
 };
 
-/// Octets of a read buffer: four TLS records.
+/// Bytes of a read buffer: four TLS records.
 pub const READ_SIZE: usize = 4 * (5 + (1 << 14) + 256);
 /// Buffers of a kind that a worker keeps when they are not in use.
 const KEPT: usize = 8;
@@ -26,15 +26,15 @@ struct Shelves {
     gather: RefCell<Vec<Vec<u8>>>,
 }
 
-/// A buffer of [`READ_SIZE`] octets to read into; its content is left over from earlier use.
+/// A buffer of [`READ_SIZE`] bytes to read into; its content is left over from earlier use.
 pub struct ReadBuffer {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     home: Rc<Shelves>,
 }
 
 /// An empty vector to append to.
 pub struct GatherBuffer {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     home: Rc<Shelves>,
 }
 
@@ -43,7 +43,7 @@ impl Buffers {
     pub fn read(&self) -> ReadBuffer {
         let kept = self.0.read.borrow_mut().pop();
         ReadBuffer {
-            octets: kept.unwrap_or_else(|| vec![0; READ_SIZE]),
+            bytes: kept.unwrap_or_else(|| vec![0; READ_SIZE]),
             home: self.0.clone(),
         }
     }
@@ -52,7 +52,7 @@ impl Buffers {
     pub fn gather(&self) -> GatherBuffer {
         let kept = self.0.gather.borrow_mut().pop();
         GatherBuffer {
-            octets: kept.unwrap_or_else(|| Vec::with_capacity(READ_SIZE)),
+            bytes: kept.unwrap_or_else(|| Vec::with_capacity(READ_SIZE)),
             home: self.0.clone(),
         }
     }
@@ -60,50 +60,50 @@ impl Buffers {
 
 impl Drop for ReadBuffer {
     fn drop(&mut self) {
-        keep(&self.home.read, std::mem::take(&mut self.octets));
+        keep(&self.home.read, std::mem::take(&mut self.bytes));
     }
 }
 
 impl Drop for GatherBuffer {
     fn drop(&mut self) {
-        let mut octets = std::mem::take(&mut self.octets);
-        octets.clear();
-        if octets.capacity() <= GATHER_MAX {
-            keep(&self.home.gather, octets);
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        if bytes.capacity() <= GATHER_MAX {
+            keep(&self.home.gather, bytes);
         }
     }
 }
 
-fn keep(shelf: &RefCell<Vec<Vec<u8>>>, octets: Vec<u8>) {
+fn keep(shelf: &RefCell<Vec<Vec<u8>>>, bytes: Vec<u8>) {
     let mut shelf = shelf.borrow_mut();
     if shelf.len() < KEPT {
-        shelf.push(octets);
+        shelf.push(bytes);
     }
 }
 
 impl Deref for ReadBuffer {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.octets
+        &self.bytes
     }
 }
 
 impl DerefMut for ReadBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.octets
+        &mut self.bytes
     }
 }
 
 impl Deref for GatherBuffer {
     type Target = Vec<u8>;
     fn deref(&self) -> &Vec<u8> {
-        &self.octets
+        &self.bytes
     }
 }
 
 impl DerefMut for GatherBuffer {
     fn deref_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.octets
+        &mut self.bytes
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may use which route now: asked at the upgrade, and again of open sockets.
 //!
-//! Takes: a snapshot, or settings that may become one. Gives: [`judge`]'s word for a client or an
+//! Takes: a snapshot, or settings that may become one. Returns: [`judge`]'s word for a client or an
 //! open socket. A socket belongs to the route that has the name of the one it took; where several
 //! share the name, to the one with its hosts and path. Sockets of a route that is gone stay as
 //! long as their certificates are good.

@@ -20,7 +20,7 @@ pub struct ListenerSettings {
     pub client_cert: Option<ClientCertMode>,
 }
 
-/// The `[limits]` table, checked; sizes in octets.
+/// The `[limits]` table, checked; sizes in bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
     /// Open connections of all listeners together.

@@ -25,7 +25,7 @@ pub struct BackendRequest {
 }
 
 /// The client's request as the backend gets it: the target byte for byte, end-to-end fields as
-/// they came, ours set anew.
+/// they came, ours set again.
 pub fn request(
     visit: &Visit,
     route: &Route,

@@ -1,6 +1,6 @@
 //! Stage 6: the backend's connection and its 101.
 //!
-//! Takes: a route and an admitted request. Gives: a connection whose handshake is verified
+//! Takes: a route and an admitted request. Returns: a connection whose handshake is verified
 //! (RFC 6455 section 4.1), and what came behind it. Refuses when no server is up (503), none can
 //! be reached (502), the answer is late (504), or it is no valid 101 (502); a valid answer other
 //! than 101 is passed on. Deadline: `timeouts.connect`, for connecting and again for the answer.

@@ -1,6 +1,6 @@
 //! Stage 8: the record of how a socket ended.
 //!
-//! Takes: a socket whose 101 was sent. Gives: one log line when it opens, one when it closes, and
+//! Takes: a socket whose 101 was sent. Returns: one log line when it opens, one when it closes, and
 //! the counts of both. Refuses nothing. Deadline: the relay's. Metric: `websockets_open`,
 //! `websocket_seconds`, `endings_total`.
 

@@ -15,12 +15,12 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
     }
 
-    pub(crate) fn octet(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         self.next().to_be_bytes()[7]
     }
 
-    pub(crate) fn octets(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.octet()).collect()
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.byte()).collect()
     }
 
     /// A number below `end`.
@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// The octets of a frame, written without the code under test. `first` is the first octet.
+/// The bytes of a frame, written without the code under test. `first` is the first byte.
 pub(crate) fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     let flag = if key.is_some() { 0x80 } else { 0 };
     let length = (payload.len() as u64).to_be_bytes();
@@ -46,10 +46,10 @@ pub(crate) fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> 
         126..=65535 => (0x7e, &length[6..]),
         _ => (0x7f, &length),
     };
-    let mut octets = vec![first, flag | short];
-    octets.extend(long);
-    octets.extend(key.iter().flatten());
+    let mut bytes = vec![first, flag | short];
+    bytes.extend(long);
+    bytes.extend(key.iter().flatten());
     let key = key.unwrap_or_default();
-    octets.extend(payload.iter().zip(key.iter().cycle()).map(|(o, k)| o ^ k));
-    octets
+    bytes.extend(payload.iter().zip(key.iter().cycle()).map(|(o, k)| o ^ k));
+    bytes
 }

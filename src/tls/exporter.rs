@@ -22,7 +22,7 @@ const CHANNEL_BINDING: &[u8] = b"EXPORTER-Channel-Binding";
 pub(super) struct ExporterSecret(Mutex<Option<Zeroizing<Vec<u8>>>>);
 
 impl ExporterSecret {
-    /// 32 octets for channel binding, with an empty context; `None` before the handshake is done.
+    /// 32 bytes for channel binding, with an empty context; `None` before the handshake is done.
     pub(super) fn channel_binding(&self, suite: CipherSuite) -> Option<Zeroizing<[u8; 32]>> {
         let secret = self
             .0
@@ -45,21 +45,21 @@ fn export<H: EagerHash>(secret: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let info = label(CHANNEL_BINDING, &empty, length);
     root.expand(&info, &mut derived).ok()?;
     let derived = Hkdf::<H>::from_prk(&derived).ok()?;
-    let mut octets = Zeroizing::new([0; 32]);
+    let mut bytes = Zeroizing::new([0; 32]);
     let info = label(b"exporter", &empty, 32);
-    derived.expand(&info, &mut *octets).ok()?;
-    Some(octets)
+    derived.expand(&info, &mut *bytes).ok()?;
+    Some(bytes)
 }
 
-/// `HkdfLabel` (RFC 8446 section 7.1); label and context are shorter than 256 octets.
+/// `HkdfLabel` (RFC 8446 section 7.1); label and context are shorter than 256 bytes.
 fn label(name: &[u8], context: &[u8], length: u8) -> Vec<u8> {
     let full = [b"tls13 ", name].concat();
-    let mut octets = vec![0, length];
+    let mut bytes = vec![0, length];
     for part in [full.as_slice(), context] {
-        octets.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
-        octets.extend_from_slice(part);
+        bytes.push(u8::try_from(part.len()).unwrap_or(u8::MAX));
+        bytes.extend_from_slice(part);
     }
-    octets
+    bytes
 }
 
 impl KeyLog for ExporterSecret {
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_export_the_same_octets_with_every_suite_of_tls_1_3() {
+    fn both_ends_export_the_same_bytes_with_every_suite_of_tls_1_3() {
         let mut exported = Vec::new();
         for suite in suites(ProtocolVersion::TLSv1_3) {
             let (mut session, client) = Ends::with(suite).handshake(true);
-            let octets = *session.take_exporter().unwrap();
-            assert_eq!(octets, expected(&client), "{suite:?}");
-            exported.push(octets);
+            let bytes = *session.take_exporter().unwrap();
+            assert_eq!(bytes, expected(&client), "{suite:?}");
+            exported.push(bytes);
         }
         assert_eq!(exported.len(), 3, "AES-128, AES-256 and ChaCha20");
         exported.dedup();
@@ -162,15 +162,15 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_session_exports_octets_of_its_own() {
+    fn a_resumed_session_exports_bytes_of_its_own() {
         for suite in suites(ProtocolVersion::TLSv1_3) {
             let ends = Ends::with(suite);
             let (mut first, _) = ends.handshake(true);
             let (mut second, client) = ends.handshake(true);
             assert_eq!(client.handshake_kind(), Some(HandshakeKind::Resumed));
-            let octets = second.take_exporter();
-            assert_eq!(octets.as_deref(), Some(&expected(&client)));
-            assert_ne!(octets, first.take_exporter());
+            let bytes = second.take_exporter();
+            assert_eq!(bytes.as_deref(), Some(&expected(&client)));
+            assert_ne!(bytes, first.take_exporter());
         }
     }
 
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_octets_are_given_once_and_only_by_a_session_that_was_to_export() {
+    fn the_bytes_are_given_once_and_only_by_a_session_that_was_to_export() {
         let suite = suites(ProtocolVersion::TLSv1_3).next().unwrap();
         let (mut session, _) = Ends::with(suite).handshake(true);
         assert!(session.take_exporter().is_some());

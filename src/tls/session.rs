@@ -34,10 +34,10 @@ const CONTROL_ROOM: usize = 512;
 pub struct Session {
     connection: UnbufferedServerConnection,
     exporter: Option<Arc<ExporterSecret>>,
-    /// Received octets that do not make a whole record yet.
+    /// Received bytes that do not make a whole record yet.
     partial: Vec<u8>,
     /// What broke the session: rustls must not be asked again, it panics where it has sent an
-    /// alert and finds the same fault anew.
+    /// alert and finds the same fault again.
     broken: Option<rustls::Error>,
     /// Whether `close_notify` was sent: what still comes is nobody's.
     closed: bool,
@@ -57,7 +57,7 @@ pub enum Received {
 impl Session {
     /// A session that waits for a ClientHello.
     ///
-    /// With `exports`, [`Session::take_exporter`] gives octets once the handshake is finished.
+    /// With `exports`, [`Session::take_exporter`] gives bytes once the handshake is finished.
     pub fn new(mut config: Arc<ServerConfig>, exports: bool) -> Result<Self, rustls::Error> {
         let exporter = exports.then(Arc::<ExporterSecret>::default);
         if let Some(exporter) = &exporter {
@@ -73,7 +73,7 @@ impl Session {
         })
     }
 
-    /// 32 octets of the TLS exporter for channel binding (RFC 9266); `None` on TLS 1.2, or if the
+    /// 32 bytes of the TLS exporter for channel binding (RFC 9266); `None` on TLS 1.2, or if the
     /// session was not made to export. Can be taken once.
     pub fn take_exporter(&mut self) -> Option<Zeroizing<[u8; 32]>> {
         let secret = self.exporter.take()?;
@@ -123,10 +123,10 @@ impl Session {
         name.unwrap_or_default()
     }
 
-    /// Moves the octets of a partial record to the front of `buffer`.
+    /// Moves the bytes of a partial record to the front of `buffer`.
     ///
-    /// Gives how many there are; [`Session::receive`] expects them there, followed by what the
-    /// socket brought. `buffer` must hold more than [`RECORD_MAX`] octets.
+    /// Returns how many there are; [`Session::receive`] expects them there, followed by what the
+    /// socket brought. `buffer` must hold more than [`RECORD_MAX`] bytes.
     pub fn restore_partial(&mut self, buffer: &mut [u8]) -> usize {
         let length = self.partial.len();
         if let Some(front) = buffer.get_mut(..length) {
@@ -160,7 +160,7 @@ impl Session {
         result
     }
 
-    /// Processes records until there is no whole one; gives how many octets it consumed.
+    /// Processes records until there is no whole one; returns how many bytes it consumed.
     fn process(
         &mut self,
         input: &mut [u8],

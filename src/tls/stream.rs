@@ -14,10 +14,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long a peer has to take note of the last octets before its connection is cut.
+/// How long a peer has to take note of the last bytes before its connection is cut.
 const LINGER: Duration = Duration::from_secs(2);
-/// Octets that are read and thrown away meanwhile, at most.
-const LINGER_OCTETS: usize = 1 << 20;
+/// Bytes that are read and thrown away meanwhile, at most.
+const LINGER_BYTES: usize = 1 << 20;
 
 /// A TCP connection and its TLS session.
 pub struct TlsStream {
@@ -54,7 +54,7 @@ impl TlsStream {
         })
     }
 
-    /// Runs the handshake to its end; `early` are octets that were already read.
+    /// Runs the handshake to its end; `early` are bytes that were already read.
     ///
     /// Application data that came with the last flight is appended to `plain`. The computing is
     /// done in turns, see [`Turnstile`]. On an error the alert has been sent.
@@ -122,7 +122,7 @@ impl TlsStream {
         Ok(Some((reply, result)))
     }
 
-    /// Waits for application data and appends it to `plain`; gives whether the peer may send more.
+    /// Waits for application data and appends it to `plain`; returns whether the peer may send more.
     pub async fn read(
         &mut self,
         plain: &mut Vec<u8>,
@@ -171,14 +171,14 @@ impl TlsStream {
 }
 
 /// Ends a TCP connection so that the peer can read all that was sent: closing with unread input
-/// would send RST, and the peer's system would throw our last octets away.
+/// would send RST, and the peer's system would throw our last bytes away.
 pub async fn linger(mut tcp: TcpStream) {
     let deadline = Instant::now() + LINGER;
     if timeout_at(deadline, tcp.shutdown()).await.is_err() {
         return;
     }
     let mut scratch = [0; 1024];
-    let mut left = LINGER_OCTETS;
+    let mut left = LINGER_BYTES;
     while left > 0 {
         let Ok(Ok(())) = timeout_at(deadline, tcp.readable()).await else {
             return;

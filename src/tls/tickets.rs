@@ -2,14 +2,14 @@
 //! that several proxies share; either way a ticket is good only under the trust that it was issued
 //! under.
 //!
-//! `tls.ticket_keys` names a text file: on each line one key, 32 to 80 random octets in base64url
+//! `tls.ticket_keys` names a text file: on each line one key, 32 to 80 random bytes in base64url
 //! (RFC 4648 section 5); empty lines and lines that begin with `#` are passed over. The first key
 //! seals new tickets, all of them open old ones. So to change keys without a full handshake for
 //! anyone: add the new key as the last line everywhere, then move it to the first, and after
 //! twelve hours remove the old one. Whoever reads this file can read recorded sessions.
 //!
 //! A ticket is `key name (16) ‖ random (32) ‖ AES-256-GCM(issued (8) ‖ state)`. Its key and nonce
-//! come from HKDF-SHA-256 of the line's secret over the random octets and the trust that it was
+//! come from HKDF-SHA-256 of the line's secret over the random bytes and the trust that it was
 //! issued under, so no nonce repeats however many proxies seal, and a ticket dies with its trust
 //! even though the keys stay.
 
@@ -40,8 +40,8 @@ const LIFETIME: u32 = 12 * 3600;
 const SKEW: u64 = 300;
 /// Keys that a file may have.
 const KEYS_MAX: usize = 16;
-/// Octets of a key.
-const KEY_OCTETS: std::ops::RangeInclusive<usize> = 32..=80;
+/// Bytes of a key.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=80;
 const NAME: usize = 16;
 const RANDOM: usize = 32;
 const ISSUED: usize = 8;
@@ -52,7 +52,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-const HINT: &str = "expected on each line 32 to 80 random octets in base64url: `openssl rand -base64 48 | tr '+/' '-_'` makes one";
+const HINT: &str = "expected on each line 32 to 80 random bytes in base64url: `openssl rand -base64 48 | tr '+/' '-_'` makes one";
 
 /// What a ticket is bound to: the digest of the trust, and how a certificate was asked for.
 pub type Binding = [u8; 33];
@@ -113,14 +113,12 @@ impl TicketKeys {
             }
             warnings.push(problem);
         }
-        let octets = file::read(path)?;
-        Self::parse(&octets).map_err(|message| MaterialError::new(path, message, HINT))
+        let bytes = file::read(path)?;
+        Self::parse(&bytes).map_err(|message| MaterialError::new(path, message, HINT))
     }
 
-    fn parse(octets: &[u8]) -> Result<Self, String> {
-        let lines = octets
-            .split(|octet| *octet == b'\n')
-            .map(<[u8]>::trim_ascii);
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
         let mut keys = Vec::new();
         for (number, line) in (1..).zip(lines) {
             if line.is_empty() || line.starts_with(b"#") {
@@ -180,15 +178,15 @@ impl ProducesTickets for OwnTicketer {
 
 impl TicketKey {
     fn parse(line: &[u8]) -> Result<Self, String> {
-        let octets = BASE64
+        let bytes = BASE64
             .decode(line)
             .map(Zeroizing::new)
-            // The decoder's own message would quote an octet of the key.
+            // The decoder's own message would quote a byte of the key.
             .map_err(|_| "is not base64url".to_owned())?;
-        if !KEY_OCTETS.contains(&octets.len()) {
-            return Err(format!("has {} octets", octets.len()));
+        if !KEY_BYTES.contains(&bytes.len()) {
+            return Err(format!("has {} bytes", bytes.len()));
         }
-        let derive = Hkdf::<Sha256>::new(Some(b"tidegate ticket key 1"), &octets);
+        let derive = Hkdf::<Sha256>::new(Some(b"tidegate ticket key 1"), &bytes);
         let (mut name, mut secret) = ([0; NAME], Zeroizing::new([0; 32]));
         let derived = derive
             .expand(b"name", &mut name)
@@ -290,8 +288,8 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
-    fn line(octet: u8, octets: usize) -> String {
-        BASE64.encode(vec![octet; octets])
+    fn line(byte: u8, bytes: usize) -> String {
+        BASE64.encode(vec![byte; bytes])
     }
 
     fn ticketer(file: &str, binding: u8) -> SharedTicketer {
@@ -356,7 +354,7 @@ mod tests {
         for place in 0..ticket.len() {
             let mut changed = ticket.clone();
             changed[place] ^= 1;
-            assert_eq!(ticketer.open(&changed, NOW), None, "octet {place}");
+            assert_eq!(ticketer.open(&changed, NOW), None, "byte {place}");
             assert_eq!(ticketer.open(&ticket[..place], NOW), None, "cut at {place}");
         }
     }
@@ -374,8 +372,8 @@ mod tests {
             ("", "no ticket key"),
             ("# nothing\n", "no ticket key"),
             ("\nsecret!secret\n", "line 2 is not base64url"),
-            (&line(1, 31), "line 1 has 31 octets"),
-            (&line(1, 81), "line 1 has 81 octets"),
+            (&line(1, 31), "line 1 has 31 bytes"),
+            (&line(1, 81), "line 1 has 81 bytes"),
             (&many, "more than 16"),
         ] {
             let error = TicketKeys::parse(file.as_bytes()).unwrap_err();

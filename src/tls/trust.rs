@@ -3,7 +3,7 @@
 //! A resumed session restores the client's certificates without asking the verifier. So a ticket
 //! is bound to its [`Trust`]: one that was issued under other CAs, other CRLs or another mode is
 //! worth nothing here, and the client makes a full handshake. Whoever resumes all the same is
-//! judged anew with [`Trust::standing`].
+//! judged again with [`Trust::standing`].
 
 use super::{
     ClientTrust, CrlPolicy, MinVersion, TlsSettings,
@@ -381,7 +381,7 @@ fn digest(
     whole.finalize().into()
 }
 
-/// Adds every CA of a file; gives the earliest end of validity among them.
+/// Adds every CA of a file; returns the earliest end of validity among them.
 fn load_ca(
     path: &Path,
     now: i64,

@@ -2,7 +2,7 @@
 //!
 //! Under one set of CAs and CRLs a verdict changes with time alone: a certificate of the path that
 //! was found or a list runs out. So a chain that was trusted at one time is trusted until the first
-//! of them does. Nothing else is kept: a refusal is found anew each time, and whoever shows a chain still has to prove
+//! of them does. Nothing else is kept: a refusal is found again each time, and whoever shows a chain still has to prove
 //! that it has the key.
 
 use super::path::GoodPath;
@@ -15,7 +15,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Chains that are kept at most, in about 400 KiB; one more, and all are verified anew.
+/// Chains that are kept at most, in about 400 KiB; one more, and all are verified again.
 const CHAINS_MAX: usize = 4096;
 
 /// The chains that are trusted under one set of CAs and CRLs, and when.

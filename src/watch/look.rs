@@ -115,7 +115,7 @@ impl Stamp {
     }
 }
 
-/// How many octets a file has, and the SHA-256 of them.
+/// How many bytes a file has, and the SHA-256 of them.
 ///
 /// Reads piece by piece: keys are never whole in memory here, and the piece is wiped. What is no
 /// file is not opened: a pipe would block whoever does.
@@ -126,16 +126,16 @@ pub(crate) fn digest(path: &Path) -> io::Result<(u64, [u8; 32])> {
     let mut file = File::open(path)?;
     let mut piece = Zeroizing::new([0; 16 * 1024]);
     let mut digest = Sha256::new();
-    let mut octets = 0;
+    let mut bytes = 0;
     loop {
         let length = file.read(piece.as_mut())?;
         let Some(read @ [_, ..]) = piece.get(..length) else {
             break;
         };
         digest.update(read);
-        octets += read.len() as u64;
+        bytes += read.len() as u64;
     }
-    Ok((octets, digest.finalize().into()))
+    Ok((bytes, digest.finalize().into()))
 }
 
 fn of_error(error: &io::Error) -> Look {

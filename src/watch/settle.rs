@@ -134,8 +134,8 @@ mod tests {
         looks(&[("cert", content(certificate)), ("key", content(key))])
     }
 
-    fn content(octet: u8) -> Look {
-        Look::Content([octet; 32])
+    fn content(byte: u8) -> Look {
+        Look::Content([byte; 32])
     }
 
     fn changed(paths: &[&str]) -> Decision {
@@ -191,7 +191,7 @@ mod tests {
         let (mut machine, at) = machine();
         machine.judge(pair(2, 1), at(0));
         assert_eq!(machine.judge(pair(1, 1), at(100)), Decision::Unchanged);
-        // The clock of the next change begins anew.
+        // The clock of the next change begins again.
         assert_eq!(
             machine.judge(pair(2, 1), at(400)),
             Decision::LookAgain(SETTLE)
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_file_that_was_missing_all_along_does_not_delay_others() {
         let start = Instant::now();
-        let seen = |octet| looks(&[("cert", content(octet)), ("crl", Look::Absent)]);
+        let seen = |byte| looks(&[("cert", content(byte)), ("crl", Look::Absent)]);
         let mut machine = Settling::new(seen(1), SETTLE, PATIENCE);
         machine.judge(seen(2), start);
         assert_eq!(machine.judge(seen(2), start + SETTLE), changed(&["cert"]));

@@ -144,7 +144,7 @@ fn no_metric_and_no_label_is_made_outside_of_observe() {
 }
 
 #[test]
-fn every_stage_says_what_it_takes_gives_and_refuses() {
+fn every_stage_says_what_it_takes_returns_and_refuses() {
     let stages = [
         "listener/accept",
         "listener/handshake",
@@ -171,7 +171,7 @@ fn every_stage_says_what_it_takes_gives_and_refuses() {
         for part in [
             "Stage ",
             "Takes:",
-            "Gives:",
+            "Returns:",
             "Refuses ",
             "Deadline:",
             "Metric:",

@@ -5,7 +5,7 @@ use crate::support::{
 };
 use serde_json::Value;
 
-/// A call with further fields; gives the answer.
+/// A call with further fields; returns the answer.
 async fn call_with(proxy: &Proxy, line: &str, fields: &[(&str, &str)]) -> Answer {
     let mut wire = client::tcp(proxy.admin()).await;
     let fields = fields.iter();

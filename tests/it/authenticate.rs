@@ -21,7 +21,7 @@ const FIELDS: [&str; 3] = [
 /// Connects, upgrades, and reads on until tickets have come.
 async fn visit(dial: &Dial) -> (u16, bool) {
     let mut session = dial.session().await;
-    session.wire.send(&Upgrade::to("/").octets()).await;
+    session.wire.send(&Upgrade::to("/").bytes()).await;
     let status = session.wire.read_head().await.status();
     (status, session.resumed)
 }
@@ -106,7 +106,7 @@ async fn forwarded(request: LeafRequest) -> (Head, Vec<String>) {
     let issued: Issued = proxy.credentials.ca.issue(&request).unwrap();
     let before = proxy.series();
     let mut wire = proxy.dial().identity(issued).connect().await;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
     let lines = proxy.wait_lines(&wire, 1).await;
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -143,7 +143,7 @@ async fn names_with_line_breaks_and_controls_stay_one_field_and_one_line() {
     assert_eq!(request.field("X-Injected"), None, "{request}");
     let value = request.field("X-Forwarded-Client-Cert").unwrap();
     assert!(
-        value.bytes().all(|octet| (b' '..=b'~').contains(&octet)),
+        value.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
         "{value}"
     );
     assert!(!identity[0].contains(['\r', '\n', '\0']), "{identity:?}");
@@ -247,7 +247,7 @@ async fn ticket_of_one_host_does_not_carry_over_to_another_with_other_trust() {
         let mut session = dial.clone().name("chat.test").session().await;
         session
             .wire
-            .send(&Upgrade::to("/").host("chat.test").octets())
+            .send(&Upgrade::to("/").host("chat.test").bytes())
             .await;
         assert_eq!(session.wire.read_head().await.status(), 101);
         assert_eq!(dial.alert().await, AlertDescription::CertificateRequired);
@@ -266,7 +266,7 @@ async fn certificate_that_expired_since_the_ticket_is_refused_on_resumption() {
     eventually("the end of validity", || SystemTime::now() >= end).await;
     let mut session = dial.session().await;
     assert!(session.resumed);
-    session.wire.send(&Upgrade::to("/").octets()).await;
+    session.wire.send(&Upgrade::to("/").bytes()).await;
     refusal::expect(&proxy, &mut session.wire, 403, "certificate_out_of_date").await;
     assert_eq!(count(&proxy, "refused"), 1.0);
 }

@@ -64,13 +64,13 @@ async fn watching() -> (Backend, mpsc::UnboundedReceiver<Seen>) {
     (backend, receiver)
 }
 
-/// A backend that accepts an upgrade, sends these octets, and reads to the end.
-async fn sending(octets: Vec<u8>) -> Backend {
+/// A backend that accepts an upgrade, sends these bytes, and reads to the end.
+async fn sending(bytes: Vec<u8>) -> Backend {
     Backend::script(move |mut served| {
-        let octets = octets.clone();
+        let bytes = bytes.clone();
         async move {
             if served.accept().await.is_some() {
-                served.wire.send(&octets).await;
+                served.wire.send(&bytes).await;
                 served.wire.read_to_end().await;
             }
         }
@@ -86,7 +86,7 @@ async fn open_resetting(proxy: &Proxy) -> Wire {
     let local = tcp.local_addr().unwrap();
     let stream = proxy.dial().over(tcp).await.unwrap();
     let mut wire = Wire::new(stream, Some(local));
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
     wire
 }
@@ -251,21 +251,21 @@ enum Going {
     Reset,
 }
 
-/// A backend that sends `octets` with its 101, waits for a frame, and goes.
-async fn going(octets: &[u8], how: Going) -> String {
+/// A backend that sends `bytes` with its 101, waits for a frame, and goes.
+async fn going(bytes: &[u8], how: Going) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
-    let octets = octets.to_vec();
+    let bytes = bytes.to_vec();
     tokio::spawn(async move {
         loop {
             let (tcp, _) = listener.accept().await.unwrap();
-            tokio::spawn(go(tcp, octets.clone(), how));
+            tokio::spawn(go(tcp, bytes.clone(), how));
         }
     });
     url
 }
 
-async fn go(tcp: TcpStream, octets: Vec<u8>, how: Going) {
+async fn go(tcp: TcpStream, bytes: Vec<u8>, how: Going) {
     if matches!(how, Going::Reset) {
         let linger = Some(Duration::ZERO);
         SockRef::from(&tcp).set_linger(linger).unwrap();
@@ -275,7 +275,7 @@ async fn go(tcp: TcpStream, octets: Vec<u8>, how: Going) {
         return;
     };
     let answer = format!("{}\r\n", switching(&head.accept()));
-    wire.send(&[answer.as_bytes(), &octets].concat()).await;
+    wire.send(&[answer.as_bytes(), &bytes].concat()).await;
     wire.read_frame().await;
     if matches!(how, Going::HalfClose) {
         wire.finish().await;
@@ -284,12 +284,12 @@ async fn go(tcp: TcpStream, octets: Vec<u8>, how: Going) {
 }
 
 /// A socket to a backend that goes, once it has; and what the client saw of it.
-async fn after_going(octets: &[u8], how: Going) -> (Proxy, Wire, Seen) {
-    let url = going(octets, how).await;
+async fn after_going(bytes: &[u8], how: Going) -> (Proxy, Wire, Seen) {
+    let url = going(bytes, how).await;
     let config = Config::new().backend("echo", &[url]);
     let proxy = Proxy::start(config.route("path = '/'\nbackend = 'echo'"));
     let mut socket = proxy.open("/").await;
-    while socket.pending().len() < octets.len() {
+    while socket.pending().len() < bytes.len() {
         socket.read_more().await.unwrap();
     }
     socket.send(&frame::text("go")).await;
@@ -395,7 +395,7 @@ async fn descriptors_return_however_sockets_end() {
     process.admin().await;
     let open = async || {
         let mut socket = dial.connect().await;
-        socket.send(&Upgrade::to("/").octets()).await;
+        socket.send(&Upgrade::to("/").bytes()).await;
         assert_eq!(socket.read_head().await.status(), 101);
         socket
     };

@@ -1,8 +1,8 @@
-//! What hostile clients make the proxy spend, beside what honest ones do with as many octets.
+//! What hostile clients make the proxy spend, beside what honest ones do with as many bytes.
 //!
 //! Told in processor time of the proxy's process, as a ratio: how fast the machine is has no part
 //! in it. The bounds leave room for a build without optimisation and for what else the machine
-//! does; a cost that grows with the square of the octets is beyond every one of them.
+//! does; a cost that grows with the square of the bytes is beyond every one of them.
 
 use crate::support::{
     Backend, Config, Dial, Process, Upgrade,
@@ -21,9 +21,9 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Octets of frames in each case.
-const OCTETS: usize = 1 << 20;
-/// Octets of each request: just below the limit.
+/// Bytes of frames in each case.
+const BYTES: usize = 1 << 20;
+/// Bytes of each request: just below the limit.
 const HEAD: usize = 31 * 1024;
 
 /// Processor time that a process has used since then.
@@ -64,7 +64,7 @@ async fn swallowing() -> Backend {
     .await
 }
 
-/// As many whole frames as fit in [`OCTETS`], sent in pieces, and a Close.
+/// As many whole frames as fit in [`BYTES`], sent in pieces, and a Close.
 async fn cost_of_frames(
     process: &Process,
     dial: &Dial,
@@ -73,11 +73,11 @@ async fn cost_of_frames(
 ) -> Duration {
     let mut socket = dial.connect().await;
     let request = Upgrade::to("/").add("Sec-WebSocket-Extensions", "permessage-deflate");
-    socket.send(&request.octets()).await;
+    socket.send(&request.bytes()).await;
     assert_eq!(socket.read_head().await.status(), 101);
-    let octets = if piece > 1000 { OCTETS } else { OCTETS / 16 };
+    let bytes = if piece > 1000 { BYTES } else { BYTES / 16 };
     let round = cycle.concat();
-    let mut frames = round.repeat(octets / round.len());
+    let mut frames = round.repeat(bytes / round.len());
     frames.extend(frame::close(1000, ""));
     let before = spent(process);
     for piece in frames.chunks(piece) {
@@ -85,13 +85,13 @@ async fn cost_of_frames(
     }
     assert_eq!(socket.read_frame().await.close_code(), Some(1000));
     socket.read_to_end().await;
-    spent_since(before, process) * u32::try_from(OCTETS / octets).unwrap()
+    spent_since(before, process) * u32::try_from(BYTES / bytes).unwrap()
 }
 
 /// The same for one frame.
 async fn cost_of_a_frame(process: &Process, dial: &Dial, cycle: &[Vec<u8>]) -> Duration {
-    let frames = OCTETS * cycle.len() / cycle.concat().len();
-    let cost = cost_of_frames(process, dial, cycle, OCTETS).await;
+    let frames = BYTES * cycle.len() / cycle.concat().len();
+    let cost = cost_of_frames(process, dial, cycle, BYTES).await;
     cost / u32::try_from(frames).unwrap()
 }
 
@@ -108,12 +108,12 @@ fn hostile_frames() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let deflated = frame::build(true, 0x40, Opcode::Binary, Some(frame::MASK), &[0; 20]);
     vec![
         ("empty messages", vec![frame::text("")]),
-        ("messages of one octet", vec![frame::text("x")]),
+        ("messages of one byte", vec![frame::text("x")]),
         ("empty fragments", fragments(b"")),
-        ("fragments of one octet", fragments(b"x")),
+        ("fragments of one byte", fragments(b"x")),
         ("zeros that say they are compressed", vec![deflated]),
         ("empty pings", control(Opcode::Ping, b"")),
-        ("pings of one octet", control(Opcode::Ping, b"x")),
+        ("pings of one byte", control(Opcode::Ping, b"x")),
         ("large pings", control(Opcode::Ping, &[7; 125])),
         ("pongs that nobody asked for", control(Opcode::Pong, b"")),
     ]
@@ -140,7 +140,7 @@ async fn no_frame_of_a_flood_costs_much_more_than_an_honest_one() {
 }
 
 #[tokio::test]
-async fn record_of_one_octet_costs_no_more_than_a_larger_one() {
+async fn record_of_one_byte_costs_no_more_than_a_larger_one() {
     let backend = swallowing().await;
     let process = Process::start(&Config::to(&backend));
     let dial = process.dial().await;
@@ -149,14 +149,14 @@ async fn record_of_one_octet_costs_no_more_than_a_larger_one() {
     let base = cost_of_frames(&process, &dial, &honest, 100).await;
     let cost = cost_of_frames(&process, &dial, &honest, 1).await / 100;
     let ratio = cost.div_duration_f64(base);
-    println!("records of one octet: {ratio:.1} times");
+    println!("records of one byte: {ratio:.1} times");
     assert!(
         ratio < 5.0,
-        "{ratio:.1} times the cost of records of 100 octets"
+        "{ratio:.1} times the cost of records of 100 bytes"
     );
 }
 
-/// A first handshake message that never ends, the last octets of it one by one.
+/// A first handshake message that never ends, the last bytes of it one by one.
 async fn cost_of_dribble(process: &Process, dial: &Dial, gathered: usize) -> Duration {
     let mut tcp = TcpStream::connect(dial.remote()).await.unwrap();
     tcp.set_nodelay(true).unwrap();
@@ -167,8 +167,8 @@ async fn cost_of_dribble(process: &Process, dial: &Dial, gathered: usize) -> Dur
     }
     tcp.write_all(&header(HANDSHAKE, 2001)).await.unwrap();
     let before = spent(process);
-    for octet in [0; 2000] {
-        tcp.write_all(&[octet]).await.unwrap();
+    for byte in [0; 2000] {
+        tcp.write_all(&[byte]).await.unwrap();
     }
     tcp.shutdown().await.unwrap();
     tcp.read_to_end(&mut Vec::new()).await.unwrap();
@@ -176,7 +176,7 @@ async fn cost_of_dribble(process: &Process, dial: &Dial, gathered: usize) -> Dur
 }
 
 #[tokio::test]
-async fn octets_behind_a_long_message_cost_little_more_than_those_behind_a_short_one() {
+async fn bytes_behind_a_long_message_cost_little_more_than_those_behind_a_short_one() {
     let backend = Backend::echo().await;
     let process = Process::start(&Config::to(&backend));
     let dial = process.dial().await;
@@ -184,7 +184,7 @@ async fn octets_behind_a_long_message_cost_little_more_than_those_behind_a_short
     let base = cost_of_dribble(&process, &dial, 0).await;
     let cost = cost_of_dribble(&process, &dial, 60_000).await;
     let ratio = cost.div_duration_f64(base);
-    println!("behind 60 000 octets: {ratio:.1} times");
+    println!("behind 60 000 bytes: {ratio:.1} times");
     assert!(ratio < 20.0, "{ratio:.1}");
 }
 
@@ -357,7 +357,7 @@ async fn hostile_targets_and_fields_cost_little_more_than_a_long_cookie() {
     let dial = process.dial().await;
     let long = "a".repeat(HEAD);
     let honest = Upgrade::to("/").add("Origin", ORIGIN).with("Cookie", &long);
-    let honest = honest.octets();
+    let honest = honest.bytes();
     cost_of_request(&process, &dial, &honest).await;
     let (base, status) = cost_of_request(&process, &dial, &honest).await;
     println!("honest: {base:?}, {status}");
@@ -366,7 +366,7 @@ async fn hostile_targets_and_fields_cost_little_more_than_a_long_cookie() {
             "origin" => request,
             _ => request.add("Origin", ORIGIN),
         };
-        let (cost, status) = cost_of_request(&process, &dial, &request.octets()).await;
+        let (cost, status) = cost_of_request(&process, &dial, &request.bytes()).await;
         let ratio = cost.div_duration_f64(base);
         println!("{name}: {ratio:.1} times, {status}");
         assert!(

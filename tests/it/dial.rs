@@ -20,7 +20,7 @@ fn head(status_line: &str, fields: &[&str]) -> String {
 
 async fn asked(proxy: &Proxy, request: &Upgrade) -> Wire {
     let mut wire = proxy.connect().await;
-    wire.send(&request.octets()).await;
+    wire.send(&request.bytes()).await;
     wire
 }
 
@@ -140,7 +140,7 @@ async fn answer_of_200_that_pretends_to_upgrade_opens_no_tunnel() {
     assert_eq!(head.field("Upgrade"), None, "{head}");
     assert_eq!(head.field("Connection"), Some("close"));
     // What the client sends now would be a request to the backend, if there were a tunnel.
-    let _ = wire.try_send(&Upgrade::to("/smuggled").octets()).await;
+    let _ = wire.try_send(&Upgrade::to("/smuggled").bytes()).await;
     assert_eq!(wire.read_to_end().await, (b"no".to_vec(), End::Closed));
     wire.finish().await;
     refusal::expect_line(&proxy, &wire, "backend_declined").await;
@@ -241,8 +241,7 @@ async fn frames_sent_with_the_request_arrive_behind_the_verified_101() {
     let mut wire = proxy.connect().await;
     let long = vec![7; 1 << 20];
     let early = [frame::text("one"), frame::text("two"), frame::binary(&long)].concat();
-    wire.send(&[Upgrade::to("/").octets(), early].concat())
-        .await;
+    wire.send(&[Upgrade::to("/").bytes(), early].concat()).await;
     assert_eq!(wire.read_head().await.status(), 101);
     assert_eq!(wire.read_frame().await.payload, b"one");
     assert_eq!(wire.read_frame().await.payload, b"two");
@@ -266,7 +265,7 @@ async fn frames_sent_with_a_refused_request_never_reach_the_backend() {
     let proxy = Proxy::start(Config::to(&backend));
     let mut wire = proxy.connect().await;
     let smuggled = b"GET /admin HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    wire.send(&[&Upgrade::to("/").octets()[..], smuggled].concat())
+    wire.send(&[&Upgrade::to("/").bytes()[..], smuggled].concat())
         .await;
     assert_eq!(wire.read_head().await.status(), 403);
     let (behind, _) = told.recv().await.unwrap();

@@ -60,7 +60,7 @@ async fn whoever_comes_during_a_drain_is_told_503_with_its_reason() {
     begin(&proxy).await;
     let mut after = proxy.connect().await;
     for wire in [&mut before, &mut after] {
-        wire.send(&Upgrade::to("/").octets()).await;
+        wire.send(&Upgrade::to("/").bytes()).await;
         let answer = wire.read_answer().await;
         assert_eq!(answer.head.status(), 503);
         let document: serde_json::Value = serde_json::from_str(&answer.content).unwrap();
@@ -80,7 +80,7 @@ async fn upgrade_that_is_under_way_gets_its_answer_before_the_drain_is_over() {
     let backend = Backend::hesitant(answer.clone()).await;
     let proxy = Proxy::start(Config::to(&backend).set("server", "drain_timeout = '1h'"));
     let mut socket = proxy.connect().await;
-    socket.send(&Upgrade::to("/").octets()).await;
+    socket.send(&Upgrade::to("/").bytes()).await;
     backend.request().await;
     begin(&proxy).await;
     answer.add_permits(1);
@@ -158,7 +158,7 @@ async fn a_drain_is_over_when_nobody_is_left_though_its_spread_is_not() {
 }
 
 #[tokio::test]
-async fn what_never_comes_to_a_frame_border_is_cut_at_the_deadline_and_counted() {
+async fn what_never_comes_to_a_frame_boundary_is_cut_at_the_deadline_and_counted() {
     let backend = Backend::script(|mut served| async move {
         if served.accept().await.is_some() {
             let message = frame::plain(Opcode::Binary, &[7; 100]);
@@ -222,7 +222,7 @@ async fn second_interrupt_ends_the_process_though_a_socket_is_open() {
     let config = Config::to(&backend).set("server", "drain_timeout = '1h'");
     let mut process = Process::start(&config);
     let mut socket = process.dial().await.connect().await;
-    socket.send(&Upgrade::to("/").octets()).await;
+    socket.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(socket.read_head().await.status(), 101);
     process.line("websocket open").await;
     process.signal("INT");

@@ -80,7 +80,7 @@ async fn client_that_sends_nothing_is_gone_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn octets_that_are_no_tls_end_the_connection() {
+async fn bytes_that_are_no_tls_end_the_connection() {
     let (proxy, _backend) = proxy().await;
     let hello_of_a_kilobyte =
         [&b"\x16\x03\x01\x04\x00\x01\x00\x03\xfc"[..], &[0xff; 1020]].concat();
@@ -92,11 +92,11 @@ async fn octets_that_are_no_tls_end_the_connection() {
         (&hello_of_a_kilobyte, "tls_protocol"),
         (&record_beyond_the_limit, "tls_protocol"),
     ];
-    for (octets, reason) in cases {
+    for (bytes, reason) in cases {
         let mut wire = tcp(proxy.address()).await;
-        wire.send(octets).await;
+        wire.send(bytes).await;
         let (answer, end) = wire.read_to_end().await;
-        assert_eq!(end, End::Closed, "{reason} {octets:?}");
+        assert_eq!(end, End::Closed, "{reason} {bytes:?}");
         assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
         wire.finish().await;
         refusal::expect_line(&proxy, &wire, reason).await;

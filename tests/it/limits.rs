@@ -22,12 +22,12 @@ async fn is_too_big(proxy: &Proxy, socket: &mut Wire, reason: &str) {
 }
 
 /// The first of two fragments.
-fn fragment(octets: &[u8]) -> Vec<u8> {
-    frame::build(false, 0, Opcode::Binary, Some(frame::MASK), octets)
+fn fragment(bytes: &[u8]) -> Vec<u8> {
+    frame::build(false, 0, Opcode::Binary, Some(frame::MASK), bytes)
 }
 
 #[tokio::test]
-async fn frame_at_the_frame_limit_passes_and_one_octet_more_is_1009() {
+async fn frame_at_the_frame_limit_passes_and_one_byte_more_is_1009() {
     let (proxy, mut socket, _backend) = socket_under("frame = '1KiB'").await;
     socket.send(&frame::binary(&[7; KIBIBYTE])).await;
     assert_eq!(socket.read_frame().await.payload.len(), KIBIBYTE);
@@ -36,7 +36,7 @@ async fn frame_at_the_frame_limit_passes_and_one_octet_more_is_1009() {
 }
 
 #[tokio::test]
-async fn message_at_the_message_limit_passes_and_one_octet_more_is_1009() {
+async fn message_at_the_message_limit_passes_and_one_byte_more_is_1009() {
     let (proxy, mut socket, _backend) = socket_under("message = '1KiB'").await;
     socket.send(&frame::binary(&[7; KIBIBYTE])).await;
     assert_eq!(socket.read_frame().await.payload.len(), KIBIBYTE);

@@ -54,7 +54,7 @@ async fn line_of_a_refused_request_says_what_was_asked_for() {
     let proxy = Proxy::start(config);
     let mut wire = proxy.connect().await;
     let request = Upgrade::to("/a?b").add("Origin", "https://evil.test");
-    wire.send(&request.octets()).await;
+    wire.send(&request.bytes()).await;
     assert_eq!(wire.read_head().await.status(), 403);
     let line = proxy.wait_lines(&wire, 1).await.remove(0);
     assert_eq!(
@@ -73,7 +73,7 @@ async fn client_on_a_listener_for_both_families_is_logged_by_its_own_address() {
     let port = proxy.address().port();
     let dial = proxy.dial().address(([127, 0, 0, 1], port).into());
     let mut wire = dial.connect().await;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
     let line = proxy.wait_lines(&wire, 1).await.remove(0);
     assert_eq!(line.field("client_address"), "127.0.0.1");

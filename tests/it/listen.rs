@@ -140,7 +140,7 @@ async fn running_out_of_file_descriptors_slows_accepting_and_ends_nothing() {
     let process = Process::start_under("ulimit -n 64", &Config::to(&backend));
     let mut socket = process.dial().await.connect().await;
     let upgrade = crate::support::Upgrade::to("/");
-    socket.send(&upgrade.octets()).await;
+    socket.send(&upgrade.bytes()).await;
     assert_eq!(socket.read_head().await.status(), 101);
 
     let crowd = silent(process.address().await, 80).await;
@@ -151,7 +151,7 @@ async fn running_out_of_file_descriptors_slows_accepting_and_ends_nothing() {
 
     drop(crowd);
     let mut late = process.dial().await.connect().await;
-    late.send(&upgrade.octets()).await;
+    late.send(&upgrade.bytes()).await;
     assert_eq!(late.read_head().await.status(), 101);
     echoes(&mut late, "accepted again").await;
     echoes(&mut socket, "and I").await;
@@ -170,14 +170,14 @@ async fn running_out_of_file_descriptors_takes_no_server_down() {
     let crowd = silent(process.address().await, 80).await;
     process.line("cannot accept connections for now").await;
     let upgrade = crate::support::Upgrade::to("/");
-    early.send(&upgrade.octets()).await;
+    early.send(&upgrade.bytes()).await;
     let answer = early.read_answer().await;
     assert_eq!(answer.head.status(), 502, "{}", answer.content);
     assert!(answer.content.contains("backend_unreachable"));
 
     drop((crowd, early));
     let mut late = process.dial().await.connect().await;
-    late.send(&upgrade.octets()).await;
+    late.send(&upgrade.bytes()).await;
     assert_eq!(late.read_head().await.status(), 101);
     assert!(process.lines("backend server is down").is_empty());
 }

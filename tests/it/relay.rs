@@ -28,7 +28,7 @@ async fn open_halves(proxy: &Proxy, tcp: TcpStream) -> (Wire, WriteHalf<TlsStrea
     let stream = proxy.dial().over(tcp).await.unwrap();
     let (read, mut write) = tokio::io::split(stream);
     let mut reader = Wire::new(tokio::io::join(read, sink()), Some(local));
-    let request = Upgrade::to("/").octets();
+    let request = Upgrade::to("/").bytes();
     write.write_all(&request).await.unwrap();
     write.flush().await.unwrap();
     assert_eq!(reader.read_head().await.status(), 101);
@@ -59,30 +59,30 @@ fn frames_of_every_kind() -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn headers_split_at_every_octet_with_pauses_pass_octet_for_octet() {
+async fn headers_split_at_every_byte_with_pauses_pass_byte_for_byte() {
     let backend = Backend::echo().await;
     let proxy = Proxy::start(Config::to(&backend).set("timeouts", PINGS_OFF));
     let mut socket = proxy.open("/").await;
     let mut sent = 0;
-    for octets in frames_of_every_kind() {
-        let header = octets.len().min(14);
-        for octet in &octets[..header] {
-            socket.send(&[*octet]).await;
+    for bytes in frames_of_every_kind() {
+        let header = bytes.len().min(14);
+        for byte in &bytes[..header] {
+            socket.send(&[*byte]).await;
             sent += 1;
-            // The pause: as long as the proxy needs to take this octet alone.
+            // The pause: as long as the proxy needs to take this byte alone.
             let labels = [("direction", "to_backend")];
             let sent = f64::from(sent);
             proxy.wait_for("tidegate_bytes_total", &labels, sent).await;
         }
-        socket.send(&octets[header..]).await;
-        sent += u32::try_from(octets.len() - header).unwrap();
+        socket.send(&bytes[header..]).await;
+        sent += u32::try_from(bytes.len() - header).unwrap();
         let back = socket.read_frame().await;
-        let answer = match octets[0] & 0x0f {
+        let answer = match bytes[0] & 0x0f {
             9 => 0x8a,
-            _ => octets[0],
+            _ => bytes[0],
         };
         assert_eq!(back.raw[0], answer);
-        assert!(octets.ends_with(
+        assert!(bytes.ends_with(
             &frame::build(true, 0, back.opcode(), Some(frame::MASK), &back.payload)[6..]
         ));
     }
@@ -98,8 +98,8 @@ async fn thousand_pipelined_messages_come_back_in_order() {
     let payload = |number: u32| number.to_be_bytes().repeat(4096);
     let writing = tokio::spawn(async move {
         for number in 0..1000 {
-            let octets = frame::binary(&payload(number));
-            writer.write_all(&octets).await.unwrap();
+            let bytes = frame::binary(&payload(number));
+            writer.write_all(&bytes).await.unwrap();
         }
         writer.flush().await.unwrap();
         writer
@@ -193,7 +193,7 @@ async fn announced_lengths_take_no_memory() {
             before = resident(process.id());
         }
         let mut socket = dial.connect().await;
-        socket.send(&Upgrade::to("/").octets()).await;
+        socket.send(&Upgrade::to("/").bytes()).await;
         assert_eq!(socket.read_head().await.status(), 101);
         socket.send(&start).await;
         held.push(socket);
@@ -402,7 +402,7 @@ async fn what_a_client_sends_with_its_request_reaches_the_backend_after_the_101(
     let backend = Backend::echo().await;
     let proxy = Proxy::start(Config::to(&backend));
     let mut socket = proxy.connect().await;
-    let early = [Upgrade::to("/").octets(), frame::text("early")].concat();
+    let early = [Upgrade::to("/").bytes(), frame::text("early")].concat();
     socket.send(&early).await;
     assert_eq!(socket.read_head().await.status(), 101);
     assert_eq!(socket.read_frame().await.payload, b"early");

@@ -20,7 +20,7 @@ async fn echoes(socket: &mut Wire) {
 /// The certificate that a new handshake shows, on a connection that works.
 async fn shown(dial: &Dial) -> Vec<u8> {
     let mut session = dial.session().await;
-    session.wire.send(&Upgrade::to("/").octets()).await;
+    session.wire.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(session.wire.read_head().await.status(), 101);
     session.wire.finish().await;
     session.server.to_vec()
@@ -175,7 +175,7 @@ async fn routes_hold_for_the_next_connection_and_open_sockets_stay() {
     let route = "name = 'new'\npath = '/new'\nbackend = 'echo'";
     proxy.apply(&config.route(route)).await;
     let mut gone = proxy.connect().await;
-    gone.send(&Upgrade::to("/").octets()).await;
+    gone.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(gone.read_head().await.status(), 404);
     echoes(&mut proxy.open("/new").await).await;
     echoes(&mut old).await;

@@ -17,7 +17,7 @@ async fn ask(proxy: &Proxy, host: &str, request: &Upgrade) -> Wire {
         "localhost"
     };
     let mut wire = proxy.dial().name(name).connect().await;
-    wire.send(&request.clone().host(host).octets()).await;
+    wire.send(&request.clone().host(host).bytes()).await;
     wire
 }
 
@@ -120,7 +120,7 @@ async fn host_that_the_session_was_not_authenticated_for_is_misdirected() {
     for (name, host) in rows {
         let proxy = Proxy::start(differing(&backend));
         let mut wire = proxy.dial().name(name).connect().await;
-        wire.send(&Upgrade::to("/").host(host).octets()).await;
+        wire.send(&Upgrade::to("/").host(host).bytes()).await;
         refusal::expect(&proxy, &mut wire, 421, "misdirected").await;
     }
     assert_eq!(backend.connections(), 0);
@@ -133,7 +133,7 @@ async fn absent_name_and_address_are_judged_as_strictly() {
     // Without a name the proxy asks, and takes who shows nothing; that authenticates for no host.
     for host in ["a.edge.test", "chat.test"] {
         let mut wire = proxy.dial().without_name().connect().await;
-        wire.send(&Upgrade::to("/").host(host).octets()).await;
+        wire.send(&Upgrade::to("/").host(host).bytes()).await;
         assert_eq!(wire.read_head().await.status(), 421, "{host}");
     }
     assert_eq!(backend.connections(), 0);
@@ -149,13 +149,12 @@ async fn other_host_with_the_same_trust_is_served() {
         ("localhost", "A.EDGE.TEST.", "/"),
     ] {
         let mut wire = proxy.dial().name(name).connect().await;
-        wire.send(&Upgrade::to(path).host(host).octets()).await;
+        wire.send(&Upgrade::to(path).host(host).bytes()).await;
         assert_eq!(wire.read_head().await.status(), 101, "{name} {host}");
     }
     let dial = proxy.dial().anonymous().name("chat.test");
     let mut wire = dial.connect().await;
-    wire.send(&Upgrade::to("/").host("chat.test").octets())
-        .await;
+    wire.send(&Upgrade::to("/").host("chat.test").bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
 }
 
@@ -171,13 +170,13 @@ async fn routes_of_one_host_may_differ_in_what_they_require() {
     let proxy = Proxy::start(config);
     let dial = proxy.dial().anonymous();
     let mut wire = dial.connect().await;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
     assert_eq!(taken(&proxy, "localhost", "/private/x").await, "private");
     drop(wire);
     proxy.wait_for("tidegate_connections_open", &[], 0.0).await;
     let mut wire = dial.connect().await;
-    wire.send(&Upgrade::to("/private").octets()).await;
+    wire.send(&Upgrade::to("/private").bytes()).await;
     refusal::expect(&proxy, &mut wire, 403, "certificate_required").await;
 }
 
@@ -187,7 +186,7 @@ async fn allow_list_without_certificate_denies() {
     let lines = "client_cert = 'optional'\nallow = ['cn:Alice']";
     let proxy = Proxy::start(Config::to(&backend).route_lines(lines));
     let mut wire = proxy.dial().anonymous().connect().await;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     refusal::expect(&proxy, &mut wire, 403, "certificate_required").await;
     proxy.open("/").await;
 }
@@ -197,7 +196,7 @@ async fn not_allowed(lines: &str) -> Value {
     let backend = Backend::echo().await;
     let proxy = Proxy::start(Config::to(&backend).route_lines(lines));
     let mut wire = proxy.connect().await;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     let document = refusal::expect(&proxy, &mut wire, 403, "not_allowed").await;
     let line = proxy.lines_of(&wire).remove(0);
     assert_eq!(line.field("identity"), "spiffe://test/alice");
@@ -261,7 +260,7 @@ async fn origin_matches_exactly_or_is_refused() {
     for request in refused {
         let proxy = Proxy::start(config.for_another());
         let mut wire = proxy.connect().await;
-        wire.send(&request.octets()).await;
+        wire.send(&request.bytes()).await;
         refusal::expect(&proxy, &mut wire, 403, "origin_not_allowed").await;
     }
 }

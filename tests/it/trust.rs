@@ -30,7 +30,7 @@ async fn revoke(proxy: &Proxy, revoked: &[&Issued]) {
 /// An open WebSocket of whoever dials.
 async fn open(dial: &Dial, target: &str) -> Wire {
     let mut wire = dial.connect().await;
-    wire.send(&Upgrade::to(target).octets()).await;
+    wire.send(&Upgrade::to(target).bytes()).await;
     let head = wire.read_head().await;
     assert_eq!(head.status(), 101, "{head}");
     log::opened(&wire).await;
@@ -40,7 +40,7 @@ async fn open(dial: &Dial, target: &str) -> Wire {
 /// The answer to a client that is refused.
 async fn refusal(dial: &Dial, target: &str) -> Answer {
     let mut wire = dial.connect().await;
-    wire.send(&Upgrade::to(target).octets()).await;
+    wire.send(&Upgrade::to(target).bytes()).await;
     wire.read_answer().await
 }
 
@@ -57,7 +57,7 @@ async fn closes_with(socket: &mut Wire, reason: &str) {
     assert_eq!(close.close_reason(), reason);
 }
 
-/// A call of the admin listener; gives the document.
+/// A call of the admin listener; returns the document.
 async fn ask(proxy: &Proxy, call: &str) -> serde_json::Value {
     let mut wire = client::tcp(proxy.admin()).await;
     let request = format!(

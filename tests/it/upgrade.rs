@@ -7,18 +7,18 @@ async fn proxy() -> (Proxy, Backend) {
     (Proxy::start(Config::to(&backend)), backend)
 }
 
-/// Sends octets on a new connection to a new proxy, and checks all of the refusal.
-async fn refused(octets: &[u8], status: u16, reason: &str) -> Wire {
+/// Sends bytes on a new connection to a new proxy, and checks all of the refusal.
+async fn refused(bytes: &[u8], status: u16, reason: &str) -> Wire {
     let (proxy, backend) = proxy().await;
     let mut wire = proxy.connect().await;
-    wire.send(octets).await;
+    wire.send(bytes).await;
     refusal::expect(&proxy, &mut wire, status, reason).await;
     assert_eq!(backend.connections(), 0, "{reason}: it reached the backend");
     wire
 }
 
 fn malformed(what: &str, request: &Upgrade) -> (String, Vec<u8>) {
-    (what.to_owned(), request.octets())
+    (what.to_owned(), request.bytes())
 }
 
 #[tokio::test]
@@ -27,16 +27,16 @@ async fn version_other_than_13_is_told_which_one_is_spoken() {
         let (proxy, _backend) = proxy().await;
         let mut wire = proxy.connect().await;
         let request = Upgrade::to("/").with("Sec-WebSocket-Version", version);
-        wire.send(&request.octets()).await;
+        wire.send(&request.bytes()).await;
         let head = wire.read_head().await;
         assert_eq!(head.status(), 426, "{version}");
         assert_eq!(head.field("Sec-WebSocket-Version"), Some("13"));
         assert_eq!(head.field("Upgrade"), Some("websocket"));
     }
     let request = Upgrade::to("/").with("Sec-WebSocket-Version", "777");
-    refused(&request.octets(), 426, "websocket_version").await;
+    refused(&request.bytes(), 426, "websocket_version").await;
     let request = Upgrade::to("/").without("Sec-WebSocket-Version");
-    refused(&request.octets(), 426, "websocket_version").await;
+    refused(&request.bytes(), 426, "websocket_version").await;
 }
 
 #[tokio::test]
@@ -45,14 +45,14 @@ async fn request_behind_a_refused_one_is_not_served() {
     let mut wire = proxy.connect().await;
     let first = Upgrade::to("/").with("Sec-WebSocket-Version", "777");
     let second = Upgrade::to("/");
-    wire.send(&[first.octets(), second.octets()].concat()).await;
+    wire.send(&[first.bytes(), second.bytes()].concat()).await;
     assert_eq!(wire.read_head().await.status(), 426);
     let (content, end) = wire.read_to_end().await;
     assert_eq!(end, End::Closed);
     let text = String::from_utf8(content).unwrap();
     assert!(!text.contains("HTTP/1.1"), "{text}");
     // Nor is one that comes after the answer.
-    let _ = wire.try_send(&second.octets()).await;
+    let _ = wire.try_send(&second.bytes()).await;
     wire.finish().await;
     refusal::expect_line(&proxy, &wire, "websocket_version").await;
     assert_eq!(backend.connections(), 0);
@@ -68,7 +68,7 @@ async fn requests_that_ask_for_no_websocket_are_told_to_upgrade() {
         Upgrade::to("/").without("Connection"),
     ];
     for request in rows {
-        refused(&request.octets(), 426, "not_websocket").await;
+        refused(&request.bytes(), 426, "not_websocket").await;
     }
 }
 
@@ -119,20 +119,20 @@ async fn requests_that_are_no_valid_handshake_are_malformed() {
         malformed("bare CR", &good().add("X-A", "a\rX-B: b")),
         malformed("a named Host", &good().add("Connection", "Host")),
     ];
-    for (what, octets) in rows {
+    for (what, bytes) in rows {
         println!("{what}");
-        refused(&octets, 400, "malformed").await;
+        refused(&bytes, 400, "malformed").await;
     }
 }
 
 #[tokio::test]
-async fn too_many_fields_or_octets_are_too_large() {
+async fn too_many_fields_or_bytes_are_too_large() {
     let many = (0..2000).fold(Upgrade::to("/"), |request, number| {
         request.add(&format!("X-{number}"), "1")
     });
-    refused(&many.octets(), 431, "header_too_large").await;
+    refused(&many.bytes(), 431, "header_too_large").await;
     let long = Upgrade::to("/").add("X-Long", &"x".repeat(64 * 1024));
-    refused(&long.octets(), 431, "header_too_large").await;
+    refused(&long.bytes(), 431, "header_too_large").await;
 }
 
 #[tokio::test]
@@ -144,24 +144,24 @@ async fn hosts_in_other_spellings_are_one_host() {
     for host in ["chat.test", "CHAT.test", "chat.test.", "chat.test:8443"] {
         let request = Upgrade::to("/").host(host);
         let mut wire = proxy.dial().name("chat.test").connect().await;
-        wire.send(&request.octets()).await;
+        wire.send(&request.bytes()).await;
         assert_eq!(wire.read_head().await.status(), 101, "{host}");
     }
     let absolute = Upgrade::to("/")
         .host("chat.test")
         .line("GET https://chat.test/ HTTP/1.1");
     let mut wire = proxy.dial().name("chat.test").connect().await;
-    wire.send(&absolute.octets()).await;
+    wire.send(&absolute.bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
 }
 
 #[tokio::test]
-async fn head_that_dribbles_in_octet_by_octet_is_served_within_the_deadline() {
+async fn head_that_dribbles_in_byte_by_byte_is_served_within_the_deadline() {
     let (proxy, _backend) = proxy().await;
     let mut wire = proxy.connect().await;
     let request = Upgrade::to("/").add("X-Padding", &"x".repeat(1000));
-    for octet in request.octets() {
-        wire.send(&[octet]).await;
+    for byte in request.bytes() {
+        wire.send(&[byte]).await;
     }
     assert_eq!(wire.read_head().await.status(), 101);
 }
@@ -186,10 +186,10 @@ async fn client_that_says_nothing_is_told_so_at_the_deadline() {
 
 #[tokio::test]
 async fn clients_that_leave_without_a_whole_request_are_counted_by_how_far_they_came() {
-    for (octets, reason) in [(&b""[..], "no_request"), (b"GET / HT", "request_gone")] {
+    for (bytes, reason) in [(&b""[..], "no_request"), (b"GET / HT", "request_gone")] {
         let (proxy, _backend) = proxy().await;
         let mut wire = proxy.connect().await;
-        wire.send(octets).await;
+        wire.send(bytes).await;
         wire.finish().await;
         assert!(wire.read_to_end().await.0.is_empty());
         refusal::expect_line(&proxy, &wire, reason).await;
@@ -267,13 +267,13 @@ async fn nothing_that_a_client_chooses_makes_a_new_series() {
             .add("Origin", &format!("https://origin-{number}.test"))
             .add("X-Request-Id", &format!("id-{number}"));
         let mut wire = dial.connect().await;
-        wire.send(&request.octets()).await;
+        wire.send(&request.bytes()).await;
         assert_eq!(wire.read_head().await.status(), 404);
     }
     for number in 0..10 {
         let issued = proxy.credentials.named(&format!("name-{number}"));
         let mut wire = proxy.dial().identity(issued).connect().await;
-        wire.send(&Upgrade::to("/").octets()).await;
+        wire.send(&Upgrade::to("/").bytes()).await;
         assert_eq!(wire.read_head().await.status(), 404);
     }
     assert_eq!(proxy.series(), before);

@@ -34,7 +34,7 @@ async fn binary_serves_as_the_tests_proxy_does_and_ends_well_when_told() {
     let backend = Backend::echo().await;
     let mut process = Process::start(&Config::to(&backend));
     let mut socket = process.dial().await.connect().await;
-    socket.send(&Upgrade::to("/").octets()).await;
+    socket.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(socket.read_head().await.status(), 101);
     process.line("websocket open").await;
     process.signal("TERM");
@@ -49,20 +49,20 @@ async fn binary_serves_as_the_tests_proxy_does_and_ends_well_when_told() {
 async fn round(dial: &Dial) {
     for number in 0..20 {
         let mut good = dial.connect().await;
-        good.send(&Upgrade::to("/").octets()).await;
+        good.send(&Upgrade::to("/").bytes()).await;
         assert_eq!(good.read_head().await.status(), 101);
         good.send(&frame::binary(&vec![7; 1 << (number % 17)]))
             .await;
         good.read_frame().await;
         let mut broken = dial.connect().await;
-        broken.send(&Upgrade::to("/").octets()).await;
+        broken.send(&Upgrade::to("/").bytes()).await;
         broken.send(&frame::plain(Opcode::Text, b"unmasked")).await;
         broken.read_to_end().await;
         let mut refused = dial.connect().await;
         refused.send(b"GET / HTTP/1.1\r\n\r\n").await;
         refused.read_to_end().await;
         // None of these waits for an answer.
-        dial.connect().await.send(&Upgrade::to("/").octets()).await;
+        dial.connect().await.send(&Upgrade::to("/").bytes()).await;
         tcp(dial.remote()).await.send(b"\x16\x03\x01\x40\x00").await;
         drop(dial.clone().anonymous().try_session().await);
         good.send(&frame::close(1000, "")).await;
@@ -113,7 +113,7 @@ async fn whatever_clients_do_the_second_round_takes_no_more_than_the_first() {
     eventually("no more descriptors", || descriptors(&process) <= before).await;
     for _ in 0..10 {
         let mut socket = dial.connect().await;
-        socket.send(&Upgrade::to("/").octets()).await;
+        socket.send(&Upgrade::to("/").bytes()).await;
         assert_eq!(socket.read_head().await.status(), 101);
     }
 }

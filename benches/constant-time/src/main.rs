@@ -20,13 +20,13 @@ const KEY: [u8; 32] = [7; 32];
 const BINARY: u8 = 0x82;
 const SAMPLES: usize = 100_000;
 
-/// The tag that matches, against one whose first octet is another.
-fn hmac_first_octet(runner: &mut CtRunner, random: &mut BenchRng) {
+/// The tag that matches, against one whose first byte is another.
+fn hmac_first_byte(runner: &mut CtRunner, random: &mut BenchRng) {
     compare(runner, random, hmac, |tag, _| tag[0] ^= 1);
 }
 
-/// The tag that matches, against one whose last octet is another.
-fn hmac_last_octet(runner: &mut CtRunner, random: &mut BenchRng) {
+/// The tag that matches, against one whose last byte is another.
+fn hmac_last_byte(runner: &mut CtRunner, random: &mut BenchRng) {
     compare(runner, random, hmac, |tag, _| tag[31] ^= 1);
 }
 
@@ -77,4 +77,4 @@ fn compare(
     }
 }
 
-ctbench_main!(hmac_first_octet, hmac_last_octet, hmac_any, sha256_any);
+ctbench_main!(hmac_first_byte, hmac_last_byte, hmac_any, sha256_any);

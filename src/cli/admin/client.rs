@@ -22,7 +22,7 @@ use tokio::{
 const CONNECT: Duration = Duration::from_secs(5);
 /// A reload may take its time; the listener gives it a minute.
 const WHOLE: Duration = Duration::from_secs(70);
-/// Octets of an answer at most.
+/// Bytes of an answer at most.
 const ANSWER: usize = 64 * 1024 * 1024;
 
 /// How to reach one admin listener.

@@ -345,7 +345,7 @@ impl Issued {
             .map_err(|_| CertsError::Sign(rcgen::Error::CouldNotParseKeyPair))
     }
 
-    /// The serial number's octets, big-endian.
+    /// The serial number's bytes, big-endian.
     pub fn serial(&self) -> Vec<u8> {
         x509_parser::parse_x509_certificate(&self.certificate)
             .map(|(_, parsed)| parsed.tbs_certificate.serial.to_bytes_be())
@@ -392,7 +392,7 @@ fn parameters(common_name: &str, validity: Validity) -> CertificateParams {
 }
 
 fn ascii(kind: &str, text: &str) -> Result<Ia5String, CertsError> {
-    if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_graphic()) {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(refused(kind, text));
     }
     Ia5String::try_from(text).map_err(|_| refused(kind, text))

@@ -30,7 +30,7 @@ pub enum CertsCommand {
     Init(InitArguments),
     /// Issue one more certificate
     Issue(IssueArguments),
-    /// Put a certificate on the revocation list, or sign the list anew
+    /// Put a certificate on the revocation list, or sign the list again
     Revoke(RevokeArguments),
     /// Describe certificates and revocation lists
     Show(ShowArguments),
@@ -107,13 +107,13 @@ pub struct RevokeArguments {
     /// Serial number to revoke, in hexadecimal [may be repeated]
     #[arg(long, value_name = "HEX")]
     pub serial: Vec<String>,
-    /// Sign the list anew, even if nothing is added to it
+    /// Sign the list again, even if nothing is added to it
     #[arg(long)]
     pub refresh: bool,
     /// Why (RFC 5280 section 5.3.1)
     #[arg(long, value_enum, default_value_t)]
     pub reason: Reason,
-    /// Days until the list has to be signed anew [default: as long as the last one was good for;
+    /// Days until the list has to be signed again [default: as long as the last one was good for;
     /// 30 for a first list]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36500))]
     pub days: Option<u32>,
@@ -255,11 +255,11 @@ fn listed(files: &[PathBuf]) -> String {
     format!("{} {verb}", names.join(", "))
 }
 
-/// Octets as lower-case digits, the way every command here reads and writes a serial number.
-pub(super) fn hexadecimal(octets: &[u8]) -> String {
-    octets
+/// Bytes as lower-case digits, the way every command here reads and writes a serial number.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
         .iter()
-        .flat_map(|octet| [octet >> 4, octet & 0x0f])
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
         .filter_map(|digit| char::from_digit(digit.into(), 16))
         .collect()
 }

@@ -1,4 +1,4 @@
-//! `certs revoke`: the revocation list, kept and signed anew (RFC 5280 section 5).
+//! `certs revoke`: the revocation list, kept and signed again (RFC 5280 section 5).
 
 use super::{
     CertsError, DevelopmentCa, RevokeArguments, Validity,
@@ -62,7 +62,7 @@ pub(super) fn revoke(
     // The list has whole seconds.
     let until = validity.not_after.replace_nanosecond(0);
     let until = written(until.unwrap_or(validity.not_after));
-    let next = "`tidegate certs revoke --refresh` signs it anew";
+    let next = "`tidegate certs revoke --refresh` signs it again";
     writeln!(output, "good until {until}; {next}")?;
     Ok(())
 }
@@ -218,7 +218,7 @@ fn subject(authority: &DevelopmentCa) -> Option<Vec<u8>> {
     Some(parsed.subject().as_raw().to_vec())
 }
 
-/// Reads hexadecimal digits, with or without colons; RFC 5280 section 4.1.2.2 allows 20 octets.
+/// Reads hexadecimal digits, with or without colons; RFC 5280 section 4.1.2.2 allows 20 bytes.
 fn parse_serial(text: &str) -> Result<Vec<u8>, CertsError> {
     let refused = || {
         CertsError::Argument(format!(
@@ -239,8 +239,8 @@ fn parse_serial(text: &str) -> Result<Vec<u8>, CertsError> {
         digits.insert(0, 0);
     }
     let (pairs, _) = digits.as_chunks::<2>();
-    let octets = pairs.iter().map(|[high, low]| high << 4 | low);
-    let serial: Vec<u8> = octets.skip_while(|octet| *octet == 0).collect();
+    let bytes = pairs.iter().map(|[high, low]| high << 4 | low);
+    let serial: Vec<u8> = bytes.skip_while(|byte| *byte == 0).collect();
     if (1..=20).contains(&serial.len()) {
         Ok(serial)
     } else {

@@ -234,7 +234,7 @@ mod tests {
             "{broken}"
         );
         assert!(empty.contains("the file is empty"), "{empty}");
-        assert!(short.contains("3 octets"), "{short}");
+        assert!(short.contains("3 bytes"), "{short}");
         assert!(binary.contains("the file is not text"), "{binary}");
         assert!(applied(&words).unwrap_err().contains("cannot be read"));
     }

@@ -45,7 +45,7 @@ async fn upgraded(listener: &TcpListener) -> WebSocket<TcpStream> {
     WebSocket::after_handshake(stream, Role::Server)
 }
 
-/// Echoes messages, and answers the Close with this code; gives the opcodes that came.
+/// Echoes messages, and answers the Close with this code; returns the opcodes that came.
 async fn echo(listener: &TcpListener, code: u16) -> Vec<OpCode> {
     let mut socket = upgraded(listener).await;
     socket.set_auto_close(false);
@@ -63,7 +63,7 @@ async fn echo(listener: &TcpListener, code: u16) -> Vec<OpCode> {
     }
 }
 
-/// Talks to an echo server; gives the result, the output, and what the server saw.
+/// Talks to an echo server; returns the result, the output, and what the server saw.
 async fn talked(
     input: &'static [u8],
     manner: Manner,
@@ -140,7 +140,7 @@ async fn once_closes_after_the_first_message() {
 }
 
 #[tokio::test]
-async fn binary_lines_keep_their_octets() {
+async fn binary_lines_keep_their_bytes() {
     let manner = Manner {
         binary: true,
         printing: Printing::Json,

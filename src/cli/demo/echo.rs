@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc::UnboundedSender,
 };
 
-/// The longest request that is read, in octets; the proxy's own limit is below it.
+/// The longest request that is read, in bytes; the proxy's own limit is below it.
 const REQUEST_LIMIT: usize = 256 * 1024;
 const FIELDS_LIMIT: usize = 256;
 /// After an error of accept, so that a lack of descriptors does not become a busy loop.
@@ -45,7 +45,7 @@ pub(super) enum Observation {
     Request(Fields),
     /// A data frame: its kind, and the SHA-256 of its payload.
     Data(OpCode, [u8; 32]),
-    /// A Close, by the octets of its payload.
+    /// A Close, by the bytes of its payload.
     Close(Vec<u8>),
 }
 
@@ -231,7 +231,7 @@ async fn read_request(stream: &mut Box<dyn Transport>) -> io::Result<Option<(Fie
         let mut request = httparse::Request::new(&mut space);
         let parsed = request.parse(&received).map_err(io::Error::other)?;
         if let httparse::Status::Complete(length) = parsed {
-            let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             let fields = request.headers.iter();
             let fields = fields.map(|field| (field.name.to_owned(), text(field.value)));
             let fields = Fields(fields.collect());

@@ -98,7 +98,7 @@ const FORGED: [(&str, &str); 5] = [
 /// What the forged values have in common, and nothing else has.
 const FORGERY: [&str; 3] = ["Zm9yZ2Vk", "forged", "203.0.113.7"];
 
-/// Each side of every border of the length's encoding (RFC 6455 section 5.2), and a large one.
+/// Each side of every boundary of the length's encoding (RFC 6455 section 5.2), and a large one.
 const SIZES: [usize; 8] = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20];
 /// How often is looked whether something has happened.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
@@ -159,7 +159,7 @@ fn identity(scene: &mut Scene) -> Result<Verdict, Failure> {
         ));
     }
     let own = format!(
-        "Client-Cert: octet for octet the {} of {}",
+        "Client-Cert: byte for byte the {} of {}",
         leaf.len(),
         scene.ground.file("client.pem").display()
     );
@@ -191,7 +191,7 @@ async fn messages(scene: &mut Scene) -> Result<Verdict, Failure> {
     let sizes: Vec<usize> = SIZES.into_iter().filter(fits).collect();
     for size in &sizes {
         let letters = "Grüße, 世界 🌊 ".chars().cycle();
-        // One to four octets each: never more than the size, and not ASCII alone.
+        // One to four bytes each: never more than the size, and not ASCII alone.
         let text: String = letters.take(size / 4).collect();
         exchange(scene, Event::Text(text)).await?;
         exchange(scene, Event::Binary(pattern(*size))).await?;
@@ -199,12 +199,12 @@ async fn messages(scene: &mut Scene) -> Result<Verdict, Failure> {
     let count = sizes.len();
     let largest = sizes.last().copied().unwrap_or_default();
     Ok(Verdict::Proved(vec![
-        format!("{count} texts, {count} binary messages of 0 to {largest} octets"),
-        "same SHA-256 at the backend, same octets back at the client".to_owned(),
+        format!("{count} texts, {count} binary messages of 0 to {largest} bytes"),
+        "same SHA-256 at the backend, same bytes back at the client".to_owned(),
     ]))
 }
 
-/// Octets without a period that a frame could hide behind.
+/// Bytes without a period that a frame could hide behind.
 fn pattern(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_u32;
     let step = || {
@@ -231,21 +231,21 @@ pub(super) async fn exchange_on(
     socket: &mut WebSocketConnection,
     message: Event,
 ) -> Result<(), Failure> {
-    let (opcode, octets) = match &message {
+    let (opcode, bytes) = match &message {
         Event::Text(text) => (OpCode::Text, text.as_bytes()),
-        Event::Binary(octets) => (OpCode::Binary, octets.as_slice()),
+        Event::Binary(bytes) => (OpCode::Binary, bytes.as_slice()),
         other => return Err(format!("{other:?} is no message")),
     };
     let sent = match &message {
         Event::Text(text) => socket.send_text(text).await,
-        _ => socket.send_binary(octets).await,
+        _ => socket.send_binary(bytes).await,
     };
     sent.map_err(told)?;
-    let length = octets.len();
+    let length = bytes.len();
     if socket.next().await.map_err(told)? != message {
-        return Err(format!("a {opcode:?} of {length} octets came back changed"));
+        return Err(format!("a {opcode:?} of {length} bytes came back changed"));
     }
-    let expected: [u8; 32] = Sha256::digest(octets).into();
+    let expected: [u8; 32] = Sha256::digest(bytes).into();
     match opcode {
         OpCode::Text => scene.count.texts += 1,
         _ => scene.count.binaries += 1,
@@ -253,7 +253,7 @@ pub(super) async fn exchange_on(
     match scene.observe().await? {
         Observation::Data(kind, digest) if (kind, digest) == (opcode, expected) => Ok(()),
         other => Err(format!(
-            "a {opcode:?} of {length} octets was sent, and the backend saw {other:?}"
+            "a {opcode:?} of {length} bytes was sent, and the backend saw {other:?}"
         )),
     }
 }

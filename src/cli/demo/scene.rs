@@ -19,7 +19,7 @@ use tokio::{
     sync::mpsc::UnboundedReceiver,
 };
 
-/// Octets of an answer over plain HTTP, at most.
+/// Bytes of an answer over plain HTTP, at most.
 const ANSWER_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// Why something is not as it should be.
@@ -115,9 +115,9 @@ impl Scene {
         if answer != Event::Closed(Some(close.clone())) {
             return Err(format!("the client saw {answer:?} instead of its Close"));
         }
-        let octets = [&close.code.to_be_bytes(), close.reason.as_bytes()].concat();
+        let bytes = [&close.code.to_be_bytes(), close.reason.as_bytes()].concat();
         match self.observe().await? {
-            Observation::Close(payload) if payload == octets => {
+            Observation::Close(payload) if payload == bytes => {
                 self.count.closed += 1;
                 Ok(())
             }
@@ -155,7 +155,7 @@ pub(super) fn told(error: ClientError) -> Failure {
     error.to_string()
 }
 
-/// Asks for a path over HTTP without TLS; gives the whole answer.
+/// Asks for a path over HTTP without TLS; returns the whole answer.
 pub(super) async fn plain_http(address: SocketAddr, path: &str) -> Result<String, Failure> {
     let failed = |error| format!("http://{address}{path}: {error}");
     let mut stream = TcpStream::connect(address).await.map_err(failed)?;

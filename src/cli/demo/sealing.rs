@@ -40,7 +40,7 @@ pub(super) async fn sealed(scene: &mut Scene) -> Result<Verdict, Failure> {
     forge(scene, &kid).await?;
     Ok(Verdict::Proved(vec![
         format!("the backend was told: {told}"),
-        "text and 70000 octets came through, each frame with its tag checked".to_owned(),
+        "text and 70000 bytes came through, each frame with its tag checked".to_owned(),
         format!("a client with another secret for {kid}: 1008 \"{MISMATCH}\""),
     ]))
 }

@@ -64,9 +64,9 @@ fn validity(arguments: &GenerateArguments, now: i64) -> Result<Validity, KeysErr
 }
 
 fn random() -> Result<Zeroizing<[u8; 32]>, KeysError> {
-    let mut octets = Zeroizing::new([0; 32]);
-    aws_lc_rs::rand::fill(octets.as_mut_slice()).map_err(|_| KeysError::Random)?;
-    Ok(octets)
+    let mut bytes = Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| KeysError::Random)?;
+    Ok(bytes)
 }
 
 /// Says what was made, where it is, and what comes next.

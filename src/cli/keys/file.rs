@@ -16,11 +16,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use zeroize::Zeroizing;
 
 const HEADER: &str = "\
-# The keys of frame integrity. `tidegate keys` writes this file anew with every change, so that
+# The keys of frame integrity. `tidegate keys` writes this file again with every change, so that
 # comments do not stay. Whoever reads it can forge frames: it is for its owner alone.
 ";
 /// Room for one key; enough, so that no copy of a secret is left behind by growing.
-const KEY_OCTETS: usize = 512;
+const KEY_BYTES: usize = 512;
 const ZEROS: [u8; 4096] = [0; 4096];
 
 /// A keyring's file that no other command changes meanwhile.
@@ -77,7 +77,7 @@ impl KeyringFile {
     }
 
     /// Replaces the file, then overwrites what the old one held: it is out of reach, and its
-    /// octets are still on the disk. Where a file system writes elsewhere than it is told
+    /// bytes are still on the disk. Where a file system writes elsewhere than it is told
     /// (journals, snapshots, flash memory), copies may remain all the same.
     pub(super) fn save(self) -> Result<(), KeysError> {
         // Opened before, as it has no name afterwards. Doing this first instead would lose every
@@ -116,7 +116,7 @@ fn overwrite(mut file: File) -> io::Result<()> {
 
 /// The file's text.
 fn written(keys: &[Key]) -> Zeroizing<String> {
-    let capacity = HEADER.len() + keys.len() * KEY_OCTETS;
+    let capacity = HEADER.len() + keys.len() * KEY_BYTES;
     let mut text = Zeroizing::new(String::with_capacity(capacity));
     text.push_str(HEADER);
     for key in keys {

@@ -24,7 +24,7 @@ use std::{collections::BTreeMap, io::Write};
 const SOCKETS: &str = "tidegate_integrity_key_websockets_open{key=\"";
 /// Keeps a fingerprint from being the hash of a secret under any other name.
 const FINGERPRINT_LABEL: &[u8] = b"tidegate kid fingerprint";
-const FINGERPRINT_OCTETS: usize = 8;
+const FINGERPRINT_BYTES: usize = 8;
 
 /// Sockets by kid; `None` if no proxy was asked, or none answered.
 type Sockets = Option<BTreeMap<String, u64>>;
@@ -62,7 +62,7 @@ pub(super) fn list(
     Ok(())
 }
 
-/// Eight octets that tell keys apart and lead back to none: of the public part where there is
+/// Eight bytes that tell keys apart and lead back to none: of the public part where there is
 /// one, so that both sides can compare it.
 pub(super) fn fingerprint(material: &KeyMaterial) -> String {
     let digest = Sha256::new().chain_update(FINGERPRINT_LABEL);
@@ -71,7 +71,7 @@ pub(super) fn fingerprint(material: &KeyMaterial) -> String {
         None => digest.chain_update(base64url::decode(&material.to_text()).unwrap_or_default()),
     };
     let digest = digest.finalize();
-    hexadecimal(digest.get(..FINGERPRINT_OCTETS).unwrap_or(&digest))
+    hexadecimal(digest.get(..FINGERPRINT_BYTES).unwrap_or(&digest))
 }
 
 fn row(key: &Key, sockets: &Sockets, now: i64) -> [String; 6] {

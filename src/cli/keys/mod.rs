@@ -114,8 +114,8 @@ pub enum KeysError {
         /// What the system says.
         source: io::Error,
     },
-    /// The system gives no random octets.
-    #[error("the system gives no random octets; no key was made")]
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes; no key was made")]
     Random,
     /// The admin listener that was named does not answer.
     #[error(transparent)]

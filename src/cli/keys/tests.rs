@@ -192,7 +192,7 @@ fn a_destroyed_secret_is_overwritten_where_it_stood() {
     folder.run("destroy edge --force").unwrap();
     let old = fs::read(&other_name).unwrap();
     assert_eq!(old.len() as u64, size);
-    assert!(old.iter().all(|octet| *octet == 0));
+    assert!(old.iter().all(|byte| *byte == 0));
 }
 
 #[test]

@@ -33,10 +33,10 @@ impl AsyncWrite for Holding {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.0.fetch_add(octets.len(), SeqCst);
-        Poll::Ready(Ok(octets.len()))
+        self.0.fetch_add(bytes.len(), SeqCst);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

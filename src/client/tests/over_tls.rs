@@ -117,7 +117,7 @@ async fn scheme_that_the_server_does_not_speak_is_told() {
             let _ = tcp.read_u8().await.unwrap();
             tcp.write_all(answer.as_bytes()).await.unwrap();
             tcp.shutdown().await.unwrap();
-            // Closing with octets unread would be a reset.
+            // Closing with bytes unread would be a reset.
             let _ = tcp.read_to_end(&mut Vec::new()).await;
         };
         let (refused, ()) = tokio::join!(server.client().connect(), answering);

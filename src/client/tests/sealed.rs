@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
         }
     }
 
-    /// The octets of a sealed frame, which is not sent.
+    /// The bytes of a sealed frame, which is not sent.
     fn seal(&mut self, b0: u8, data: &[u8]) -> Vec<u8> {
         let tag = self.sealer.seal(b0, data).unwrap();
         let length = u8::try_from(data.len() + tag.len()).unwrap();
@@ -87,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sealed<S> {
         self.stream.flush().await.unwrap();
     }
 
-    /// The next frame of the client: its first octet, and its data if it is as it was sealed.
+    /// The next frame of the client: its first byte, and its data if it is as it was sealed.
     pub(super) async fn receive(&mut self) -> (u8, Vec<u8>) {
         let (b0, payload) = read_frame(&mut self.stream).await;
         let (data, tag) = payload.split_last_chunk().unwrap();
@@ -207,10 +207,10 @@ async fn assert_refused(
 ) {
     let (mut client, mut server) = sealed(offer).await;
     let one = server.seal(0x81, b"one");
-    let octets = tampered(&mut server, one.clone());
+    let bytes = tampered(&mut server, one.clone());
     server
         .stream
-        .write_all(&[one, octets].concat())
+        .write_all(&[one, bytes].concat())
         .await
         .unwrap();
     assert_eq!(client.next().await.unwrap(), Event::Text("one".into()));
@@ -227,10 +227,10 @@ async fn assert_refused(
 #[tokio::test]
 async fn changed_frames_are_refused_and_nothing_of_them_delivered() {
     for offer in [IntegrityOffer::Sha256, keyed("edge", false)] {
-        for octet in [2, 4, 5, 36] {
+        for byte in [2, 4, 5, 36] {
             assert_refused(offer.clone(), Failure::Mismatch, |server, _| {
                 let mut frame = server.seal(0x82, b"two");
-                frame[octet] ^= 1;
+                frame[byte] ^= 1;
                 frame
             })
             .await;

@@ -17,7 +17,7 @@ fn vectors() -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-fn octets(hex: &Value) -> Vec<u8> {
+fn bytes(hex: &Value) -> Vec<u8> {
     let hex = hex.as_str().unwrap();
     let pairs = (0..hex.len()).step_by(2);
     pairs
@@ -30,7 +30,7 @@ fn data(unit: &Value) -> Vec<u8> {
         Some(length) if unit["data"].is_null() => (0..length)
             .map(|index| u8::try_from(index * 31 % 251).unwrap())
             .collect(),
-        _ => octets(&unit["data"]),
+        _ => bytes(&unit["data"]),
     }
 }
 
@@ -44,7 +44,7 @@ fn sequences(direction: &str) -> Vec<(Value, Option<[u8; 32]>)> {
         let schedule = schedules
             .iter()
             .find(|schedule| schedule["name"] == row["schedule"])?;
-        octets(&schedule[format!("k_{direction}")]).try_into().ok()
+        bytes(&schedule[format!("k_{direction}")]).try_into().ok()
     };
     let found: Vec<_> = rows.map(|row| (row.clone(), key(row))).collect();
     assert!(found.iter().any(|(_, key)| key.is_some()));
@@ -53,13 +53,10 @@ fn sequences(direction: &str) -> Vec<(Value, Option<[u8; 32]>)> {
 
 fn assert_wire(wire: &[u8], unit: &Value) {
     if unit["wire"].is_string() {
-        return assert_eq!(wire, octets(&unit["wire"]));
+        return assert_eq!(wire, bytes(&unit["wire"]));
     }
     assert_eq!(wire.len() as u64, unit["wire_len"].as_u64().unwrap());
-    assert_eq!(
-        Sha256::digest(wire).as_slice(),
-        octets(&unit["wire_sha256"])
-    );
+    assert_eq!(Sha256::digest(wire).as_slice(), bytes(&unit["wire_sha256"]));
 }
 
 fn outgoing(b0: u8, payload: &[u8]) -> Outgoing<'_> {
@@ -75,9 +72,9 @@ fn every_frame_to_the_server_is_written_as_its_wire() {
     for (sequence, key) in sequences("c2s") {
         let sealer = key.map(|key| Sealer::hmac_sha256(&key));
         let mut sealer = sealer.unwrap_or_else(Sealer::sha256);
-        let mask = octets(&sequence["mask"]).try_into().unwrap();
+        let mask = bytes(&sequence["mask"]).try_into().unwrap();
         for unit in sequence["frames"].as_array().unwrap() {
-            let (b0, data) = (octets(&unit["b0"])[0], data(unit));
+            let (b0, data) = (bytes(&unit["b0"])[0], data(unit));
             let mut wire = BytesMut::new();
             let frame = outgoing(b0, &data);
             frame.write(mask, Some(&mut sealer), &mut wire).unwrap();
@@ -94,12 +91,12 @@ fn every_frame_from_the_server_is_read_however_its_wire_is_split() {
             let opener = opener.unwrap_or_else(Opener::sha256);
             let mut incoming = Incoming::new(1 << 24, Some(opener));
             for unit in sequence["frames"].as_array().unwrap() {
-                let (b0, data) = (octets(&unit["b0"])[0], data(unit));
+                let (b0, data) = (bytes(&unit["b0"])[0], data(unit));
                 let wire = wire(unit, key);
                 let mut found = None;
-                for octets in wire.chunks(piece.min(wire.len())) {
+                for bytes in wire.chunks(piece.min(wire.len())) {
                     assert_eq!(found, None);
-                    incoming.push(octets);
+                    incoming.push(bytes);
                     found = incoming.next().unwrap();
                 }
                 assert_eq!(found, Some(expected(b0, data)));
@@ -123,9 +120,9 @@ fn expected(b0: u8, payload: Vec<u8>) -> Frame {
 /// are made and compared.
 fn wire(unit: &Value, key: Option<[u8; 32]>) -> Vec<u8> {
     if unit["wire"].is_string() {
-        return octets(&unit["wire"]);
+        return bytes(&unit["wire"]);
     }
-    let (b0, data) = (octets(&unit["b0"])[0], data(unit));
+    let (b0, data) = (bytes(&unit["b0"])[0], data(unit));
     let mut tagger = key.map_or_else(Sealer::sha256, |key| Sealer::hmac_sha256(&key));
     let tag = tagger.seal(b0, &data).unwrap();
     let length = data.len() + tag.len();

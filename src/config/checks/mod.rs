@@ -142,7 +142,7 @@ fn claims(route: &RouteDraft) -> Vec<Claim<'_>> {
     let (Some(hosts), Some(path)) = (&route.hosts, &route.path) else {
         return Vec::new();
     };
-    // A prefix ends at a segment's border, so that `/chat/` and `/chat` are one.
+    // A prefix ends at a segment's boundary, so that `/chat/` and `/chat` are one.
     let text = path.value.text.trim_end_matches('/');
     let claim = |host, place: &Place| Claim {
         host,

@@ -8,7 +8,7 @@ const LONGEST_NAME: usize = 16;
 const LONGEST_WORD: usize = 25;
 const COVER: char = '*';
 
-/// The text with an asterisk for every octet that is not known to be harmless. Lines and offsets
+/// The text with an asterisk for every byte that is not known to be harmless. Lines and offsets
 /// stay what they are, so that a problem is shown where it is.
 pub(super) fn covered(text: &str) -> String {
     let mut open = false;
@@ -38,7 +38,7 @@ fn covered_line(line: &str, inside: bool) -> String {
     covered
 }
 
-/// How many octets of a line may be shown.
+/// How many bytes of a line may be shown.
 fn harmless_length(line: &str) -> usize {
     let header = line.trim_start();
     if header.starts_with('[') && !header.contains('=') {
@@ -58,7 +58,7 @@ fn harmless_length(line: &str) -> usize {
     }
 }
 
-/// How many octets of the value of a harmless key may be shown: not what follows a comment or a
+/// How many bytes of the value of a harmless key may be shown: not what follows a comment or a
 /// comma, and no long word.
 fn harmless_value(key: &str, value: &str) -> usize {
     let end = value.find(['#', ',', '\r', '\n']).unwrap_or(value.len());

@@ -139,7 +139,7 @@ fn short(value: &DeValue<'_>, longest: usize) -> Result<(), Refusal> {
     if text.len() <= longest && !text.contains(['\n', '"', '=']) {
         return Ok(());
     }
-    let message = format!("the value has {} octets and is no such word", text.len());
+    let message = format!("the value has {} bytes and is no such word", text.len());
     let hint = "look at its quotation marks: each value stands in a pair of them, on one line";
     Err(Refusal::new(message, hint))
 }

@@ -193,11 +193,11 @@ fn a_file_that_is_not_there_is_made_by_keys_generate() {
 }
 
 #[test]
-fn octets_that_are_no_text_are_shown_where_they_stand_without_the_secret() {
+fn bytes_that_are_no_text_are_shown_where_they_stand_without_the_secret() {
     let mut content = FULL.replace("state", "st\u{7f}te").into_bytes();
-    let at = content.iter().position(|octet| *octet == 0x7f).unwrap();
+    let at = content.iter().position(|byte| *byte == 0x7f).unwrap();
     content[at] = 0xff;
-    let file = TestFile::new("octets", &content, 0o600);
+    let file = TestFile::new("bytes", &content, 0o600);
     let problems = load_keyring(&file.0).unwrap_err();
     assert_eq!((problems[0].line, problems[0].column), (Some(6), Some(3)));
     assert!(!format!("{problems:?}").contains(SECRET));

@@ -89,7 +89,7 @@ fn resolve(server: &mut Placed<ServerAddress>, reading: &Reading) {
         *path = reading.resolve(path);
         let length = path.as_os_str().len();
         if length >= UNIX_PATH {
-            let message = format!("the path of a Unix socket has {length} octets");
+            let message = format!("the path of a Unix socket has {length} bytes");
             let hint = format!("the system allows {}", UNIX_PATH - 1);
             reading.report(Finding::error(&server.place, message).hint(hint));
         }
@@ -214,7 +214,7 @@ fn tcp_server(text: &str, authority: &str) -> Result<ServerAddress, Refusal> {
 fn split_port(authority: &str) -> Option<(&str, u16)> {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => {
-            let digits = port.bytes().all(|octet| octet.is_ascii_digit());
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
             let port = port.parse().ok().filter(|port| digits && *port != 0)?;
             Some((host, port))
         }
@@ -238,12 +238,12 @@ fn server_address(host: &str, port: u16) -> Option<ServerAddress> {
 /// last not of digits alone, which is how a wrong IPv4 address looks (RFC 1123 section 2.1).
 fn is_name(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
-    let letter = |octet: u8| octet.is_ascii_alphanumeric() || b"-_".contains(&octet);
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(letter);
     let last = name.rsplit('.').next().unwrap_or_default();
     name.len() <= 253
         && name.split('.').all(label)
-        && !last.bytes().all(|octet| octet.is_ascii_digit())
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn refusal(text: &str, problem: &str, example: &str) -> Refusal {

@@ -98,11 +98,11 @@ fn a_key_given_as_a_configuration_is_told_and_not_shown() {
 #[test]
 fn a_file_without_end_is_not_read_as_a_configuration() {
     let text = load(Path::new("/dev/zero")).unwrap_err().to_string();
-    assert!(text.contains("more than 67108864 octets"), "{text}");
+    assert!(text.contains("more than 67108864 bytes"), "{text}");
 }
 
 #[test]
-fn octets_that_are_no_text_are_shown_where_they_stand() {
+fn bytes_that_are_no_text_are_shown_where_they_stand() {
     let error = String::from_utf8(b"# caf\xe9\n".to_vec()).unwrap_err();
     let problems = not_utf8("f", error.as_bytes(), &error.utf8_error());
     let text = problems.to_string();

@@ -2,7 +2,7 @@ use super::*;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 const INTEGER: u8 = 0x02;
-const OCTETS: u8 = 0x04;
+const BYTES: u8 = 0x04;
 const OID: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 const PARAMETERS: u8 = 0xa0;
@@ -41,7 +41,7 @@ fn block(label: &str, der: &[u8]) -> String {
 
 fn pkcs8(oid: &[u8], parameters: &[u8], key: &[u8]) -> String {
     let algorithm = der(SEQUENCE, &[&der(OID, &[oid]), parameters]);
-    let parts = [der(INTEGER, &[&[0]]), algorithm, der(OCTETS, &[key])];
+    let parts = [der(INTEGER, &[&[0]]), algorithm, der(BYTES, &[key])];
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     block("PRIVATE KEY", &der(SEQUENCE, &parts))
 }
@@ -49,7 +49,7 @@ fn pkcs8(oid: &[u8], parameters: &[u8], key: &[u8]) -> String {
 fn sec1(parameters: &[u8]) -> String {
     let parts = [
         der(INTEGER, &[&[1]]),
-        der(OCTETS, &[&[7; 32]]),
+        der(BYTES, &[&[7; 32]]),
         der(PARAMETERS, &[parameters]),
     ];
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();

@@ -74,15 +74,15 @@ fn pieces<'a>(rules: Rules, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outco
     run.outcome
 }
 
-/// What a stream comes to, after a look that neither one octet at a time nor any cut in two
+/// What a stream comes to, after a look that neither one byte at a time nor any cut in two
 /// makes a difference.
 fn on_every_split(rules: Rules, stream: &[u8]) -> Outcome {
     let expected = whole(rules, stream);
-    assert_eq!(pieces(rules, stream.chunks(1)), expected, "octet by octet");
-    for border in 0..=stream.len() {
-        let (left, right) = stream.split_at(border);
+    assert_eq!(pieces(rules, stream.chunks(1)), expected, "byte by byte");
+    for boundary in 0..=stream.len() {
+        let (left, right) = stream.split_at(boundary);
         let cut = pieces(rules, [left, right]);
-        assert_eq!(cut, expected, "cut at {border}");
+        assert_eq!(cut, expected, "cut at {boundary}");
     }
     expected
 }

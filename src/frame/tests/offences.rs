@@ -7,7 +7,7 @@ use Violation as V;
 type Row = (&'static str, Rules, Vec<u8>, Violation);
 
 fn offences() -> Vec<Row> {
-    [masks(), controls(), first_octets(), closes(), lengths()].concat()
+    [masks(), controls(), first_bytes(), closes(), lengths()].concat()
 }
 
 fn masks() -> Vec<Row> {
@@ -42,19 +42,19 @@ fn masks() -> Vec<Row> {
 fn controls() -> Vec<Row> {
     vec![
         (
-            "Ping of 126 octets",
+            "Ping of 126 bytes",
             client(),
             masked(PING, &[1; 126]),
             V::ControlTooLong,
         ),
         (
-            "Pong of 65 536 octets",
+            "Pong of 65 536 bytes",
             client(),
             masked(PONG, &vec![1; 65536])[..400].to_vec(),
             V::ControlTooLong,
         ),
         (
-            "Close of 126 octets",
+            "Close of 126 bytes",
             server(),
             plain(CLOSE, &[1; 126]),
             V::ControlTooLong,
@@ -74,7 +74,7 @@ fn controls() -> Vec<Row> {
     ]
 }
 
-fn first_octets() -> Vec<Row> {
+fn first_bytes() -> Vec<Row> {
     vec![
         (
             "RSV1 without extension",
@@ -111,7 +111,7 @@ fn closes() -> Vec<Row> {
     let not_utf8 = V::CloseReasonNotUtf8;
     let mut rows = vec![
         (
-            "Close of one octet",
+            "Close of one byte",
             client(),
             masked(CLOSE, b"\x03"),
             V::ClosePayloadTooShort,
@@ -163,7 +163,7 @@ fn lengths() -> Vec<Row> {
             &[0x80, 0, 0, 0, 0, 0, 0, 1],
             V::LengthTopBit,
         ),
-        row("2^63 - 1 octets", 0x7f, &most, V::FrameTooLarge),
+        row("2^63 - 1 bytes", 0x7f, &most, V::FrameTooLarge),
         row(
             "frame over the limit",
             0x7f,
@@ -222,7 +222,7 @@ fn codes_of_the_table_are_1002_1007_and_1009() {
 fn violation_stays_when_asked_again() {
     for (name, rules, offence, violation) in offences() {
         let mut run = Run::new(rules);
-        offence.chunks(1).for_each(|octet| run.feed(octet));
+        offence.chunks(1).for_each(|byte| run.feed(byte));
         let (mut out, mut counts) = (Forward::default(), Counts::default());
         let good = good(rules);
         for more in [&b""[..], &good] {
@@ -230,6 +230,6 @@ fn violation_stays_when_asked_again() {
             assert_eq!(again, Err(violation), "{name}");
         }
         assert_eq!((out.len(), counts), (0, Counts::default()), "{name}");
-        assert!(run.passage.at_border(), "a Close may be put in: {name}");
+        assert!(run.passage.at_boundary(), "a Close may be put in: {name}");
     }
 }

@@ -16,19 +16,19 @@ fn frames_pass_as_they_came_on_every_split() {
         assert_eq!(outcome.out, stream);
         assert_eq!(outcome.counts.frames, [0, 0, 6, 0, 0, 0]);
         assert_eq!(
-            (outcome.counts.messages, outcome.counts.data_octets),
+            (outcome.counts.messages, outcome.counts.data_bytes),
             (6, 679)
         );
     }
 }
 
 #[test]
-fn frame_of_65_536_octets_passes_whatever_splits_its_header() {
+fn frame_of_65_536_bytes_passes_whatever_splits_its_header() {
     let stream = masked(BINARY, &vec![5; 65536]);
-    for border in 0..=20 {
-        let (left, right) = stream.split_at(border);
+    for boundary in 0..=20 {
+        let (left, right) = stream.split_at(boundary);
         let outcome = pieces(client(), left.chunks(1).chain([right]));
-        assert_eq!(outcome.out, stream, "{border}");
+        assert_eq!(outcome.out, stream, "{boundary}");
     }
 }
 
@@ -71,7 +71,7 @@ fn passage_stops_right_after_a_control_frame() {
 }
 
 #[test]
-fn control_frames_of_125_octets_are_good() {
+fn control_frames_of_125_bytes_are_good() {
     let stream = [masked(PING, &[1; 125]), masked(PONG, &[2; 125])].concat();
     let outcome = on_every_split(client(), &stream);
     assert_eq!(outcome.violation, None);
@@ -218,12 +218,12 @@ fn sealed_close_is_handed_out_with_its_tag_unread() {
 }
 
 #[test]
-fn fragments_of_one_octet_end_at_the_message_limit() {
+fn fragments_of_one_byte_end_at_the_message_limit() {
     let rules = Rules::for_client(LIMIT, 130_999);
     let stream = [masked(0x02, b"x"), masked(0x00, b"x").repeat(130_999)].concat();
     let outcome = whole(rules, &stream);
     assert_eq!(outcome.violation, Some(Violation::MessageTooLarge));
-    assert_eq!(outcome.counts.data_octets, 130_999);
+    assert_eq!(outcome.counts.data_bytes, 130_999);
     assert_eq!(outcome.out, stream[..7 * 130_999]);
 }
 
@@ -240,10 +240,10 @@ fn border_is_where_nothing_told_of_is_unfinished() {
     let stream = [masked(0x01, b"ab"), masked(PING, b"p"), masked(0x80, b"")].concat();
     let mut run = Run::new(client());
     let mut seen = Vec::new();
-    for octet in stream.chunks(1) {
-        run.feed(octet);
+    for byte in stream.chunks(1) {
+        run.feed(byte);
         let state = (
-            run.passage.at_border(),
+            run.passage.at_boundary(),
             run.passage.is_idle(),
             run.passage.inside_message(),
         );
@@ -253,7 +253,7 @@ fn border_is_where_nothing_told_of_is_unfinished() {
             (true, false, false) => 's',
             (true, false, true) => 'S',
             (false, false, true) => 'p',
-            _ => panic!("{state:?} after {} octets", seen.len() + 1),
+            _ => panic!("{state:?} after {} bytes", seen.len() + 1),
         });
     }
     assert_eq!(String::from_iter(seen), "sssssppmSSSSSSmSSSSS.");
@@ -269,12 +269,12 @@ fn scanner_tells_of_an_empty_frame_in_two_events() {
         mask: Some(KEY),
         length: 0,
     };
-    let octets = masked(TEXT, b"");
+    let bytes = masked(TEXT, b"");
     assert_eq!(
-        scanner.next(&octets),
+        scanner.next(&bytes),
         Ok((6, Some(Event::DataHeader(header))))
     );
-    assert!(!scanner.at_border() && scanner.inside_message());
+    assert!(!scanner.at_boundary() && scanner.inside_message());
     assert_eq!(
         scanner.next(b""),
         Ok((0, Some(Event::DataPayload { finished: true })))

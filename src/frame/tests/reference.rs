@@ -4,7 +4,7 @@
 use super::*;
 use std::ops::Range;
 
-/// A control frame: its opcode, its payload unmasked, and all its octets as they came.
+/// A control frame: its opcode, its payload unmasked, and all its bytes as they came.
 pub(super) type Control = (u8, Vec<u8>, Vec<u8>);
 
 /// What a stream comes to, and where its data frames are.
@@ -13,9 +13,9 @@ pub(super) struct Reference {
     /// Without the control frames: they are below.
     pub(super) outcome: Outcome,
     pub(super) control: Vec<Control>,
-    /// Octets of each data frame that was passed on: the end of its header to its end.
+    /// Bytes of each data frame that was passed on: the end of its header to its end.
     pub(super) payloads: Vec<Range<usize>>,
-    /// How far the octets of each message reach: the end of its first header to its end.
+    /// How far the bytes of each message reach: the end of its first header to its end.
     pub(super) messages: Vec<Range<usize>>,
 }
 
@@ -29,7 +29,7 @@ struct Reader<'a> {
     rules: Rules,
     stream: &'a [u8],
     at: usize,
-    /// Octets of the open message.
+    /// Bytes of the open message.
     message: Option<u64>,
     found: Reference,
 }
@@ -67,24 +67,24 @@ fn demand(good: bool, violation: Violation) -> Result<(), Stop> {
 }
 
 impl Reader<'_> {
-    fn octet(&mut self) -> Result<u8, Stop> {
-        let octet = self.stream.get(self.at).copied().ok_or(Stop::End)?;
+    fn byte(&mut self) -> Result<u8, Stop> {
+        let byte = self.stream.get(self.at).copied().ok_or(Stop::End)?;
         self.at += 1;
-        Ok(octet)
+        Ok(byte)
     }
 
-    /// Reads one frame; gives whether it was a Close.
+    /// Reads one frame; returns whether it was a Close.
     fn frame(&mut self) -> Result<bool, Stop> {
         let start = self.at;
-        let first = self.octet()?;
+        let first = self.byte()?;
         let opcode = self.first(first)?;
-        let second = self.octet()?;
+        let second = self.byte()?;
         demand(second >= 0x80 || !self.rules.masked, Violation::Unmasked)?;
         demand(second < 0x80 || self.rules.masked, Violation::Masked)?;
         let length = self.length(opcode >= 8, second & 0x7f)?;
         let mut key = None;
         if self.rules.masked {
-            key = Some([self.octet()?, self.octet()?, self.octet()?, self.octet()?]);
+            key = Some([self.byte()?, self.byte()?, self.byte()?, self.byte()?]);
         }
         if opcode >= 8 {
             self.control(start, opcode, key, size(length))
@@ -117,21 +117,21 @@ impl Reader<'_> {
 
     fn length(&mut self, control: bool, code: u8) -> Result<u64, Stop> {
         demand(!control || code <= 125, Violation::ControlTooLong)?;
-        let (octets, least) = match code {
+        let (bytes, least) = match code {
             126 => (2, 126),
             127 => (8, 65536),
             code => return Ok(code.into()),
         };
         let mut length = 0;
-        for place in 0..octets {
-            let octet = self.octet()?;
+        for place in 0..bytes {
+            let byte = self.byte()?;
             demand(
-                octets == 2 || place > 0 || octet < 0x80,
+                bytes == 2 || place > 0 || byte < 0x80,
                 Violation::LengthTopBit,
             )?;
-            length = length << 8 | u64::from(octet);
-            // What the octets still to come can make of it at most.
-            let most = ((u128::from(length) + 1) << (8 * (octets - 1 - place))) - 1;
+            length = length << 8 | u64::from(byte);
+            // What the bytes still to come can make of it at most.
+            let most = ((u128::from(length) + 1) << (8 * (bytes - 1 - place))) - 1;
             demand(most >= least, Violation::LengthNotMinimal)?;
         }
         Ok(length)
@@ -152,7 +152,7 @@ impl Reader<'_> {
         let outcome = &mut self.found.outcome;
         outcome.out.extend(&self.stream[start..there]);
         outcome.counts.frames[usize::from(opcode)] += 1;
-        outcome.counts.data_octets += (there - body) as u64;
+        outcome.counts.data_bytes += (there - body) as u64;
         self.found.payloads.push(body..end);
         match self.found.messages.last_mut() {
             Some(message) if opcode == 0 => message.end = end,
@@ -198,8 +198,8 @@ impl Reader<'_> {
         }
         self.at = end;
         self.found.outcome.counts.frames[usize::from(opcode) - 5] += 1;
-        let octets = self.stream[start..end].to_vec();
-        self.found.control.push((opcode, payload, octets));
+        let bytes = self.stream[start..end].to_vec();
+        self.found.control.push((opcode, payload, bytes));
         Ok(opcode == 8)
     }
 }

@@ -41,7 +41,7 @@ fn random_frame(random: &mut Random, rules: Rules, open: &mut bool) -> Vec<u8> {
     let payload = payload(random, opcode);
     let key = rules
         .masked
-        .then(|| [random.octet(), random.octet(), random.octet(), 7]);
+        .then(|| [random.byte(), random.byte(), random.byte(), 7]);
     frame(first, key, &payload)
 }
 
@@ -65,7 +65,7 @@ fn payload(random: &mut Random, opcode: u8) -> Vec<u8> {
     } else {
         random.below(most)
     };
-    random.octets(length)
+    random.bytes(length)
 }
 
 /// Makes a good frame a bad one, most of the time.
@@ -74,11 +74,11 @@ fn spoil(random: &mut Random, frame: &mut Vec<u8>) {
     match random.below(4) {
         0 => frame[place] ^= 1 << random.below(8),
         1 => frame[1] ^= 0x80,
-        2 => frame[0] = random.octet(),
+        2 => frame[0] = random.byte(),
         _ => {
             let flag = frame[1] & 0x80;
             let code = random.of(&[126, 127]);
-            let mut length = random.octets(if code == 126 { 2 } else { 8 });
+            let mut length = random.bytes(if code == 126 { 2 } else { 8 });
             let zeros = random.of(&[0, 0, 1, 6]).min(length.len());
             length[..zeros].fill(0);
             frame.splice(1..2, [flag | code].into_iter().chain(length));
@@ -98,7 +98,7 @@ fn stream(random: &mut Random, rules: Rules) -> Vec<u8> {
     }
     if random.one_in(3) {
         let noise = random.below(20);
-        stream.extend(random.octets(noise));
+        stream.extend(random.bytes(noise));
     }
     if random.one_in(3) {
         stream.truncate(random.below(stream.len() + 1));
@@ -107,8 +107,8 @@ fn stream(random: &mut Random, rules: Rules) -> Vec<u8> {
 }
 
 fn as_control(frame: ControlFrame) -> reference::Control {
-    let octets = frame.encode(frame.mask()).as_slice().to_vec();
-    (frame.opcode().to_u8(), frame.payload().to_vec(), octets)
+    let bytes = frame.encode(frame.mask()).as_slice().to_vec();
+    (frame.opcode().to_u8(), frame.payload().to_vec(), bytes)
 }
 
 fn check_invariants(run: &Run, at: usize, stream: &[u8], rules: Rules, label: &str) {
@@ -122,13 +122,17 @@ fn check_invariants(run: &Run, at: usize, stream: &[u8], rules: Rules, label: &s
         return;
     }
     let inside = |ranges: &[std::ops::Range<usize>]| ranges.iter().any(|range| range.contains(&at));
-    assert_eq!(passage.at_border(), !inside(&expected.payloads), "{label}");
+    assert_eq!(
+        passage.at_boundary(),
+        !inside(&expected.payloads),
+        "{label}"
+    );
     assert_eq!(
         passage.inside_message(),
         inside(&expected.messages),
         "{label}"
     );
-    assert!(passage.at_border() || !passage.is_idle(), "{label}");
+    assert!(passage.at_boundary() || !passage.is_idle(), "{label}");
 }
 
 fn simulate(seed: u64) {
@@ -152,7 +156,7 @@ fn simulate(seed: u64) {
             at,
             &stream,
             rules,
-            &format!("seed {seed}, after {at} octets"),
+            &format!("seed {seed}, after {at} bytes"),
         );
     }
     assert_eq!(

@@ -59,14 +59,14 @@ fn apply(mask: [u8; 4], payload: &[u8]) -> Vec<u8> {
     payload
         .iter()
         .zip(mask.iter().cycle())
-        .map(|(octet, mask)| octet ^ mask)
+        .map(|(byte, mask)| byte ^ mask)
         .collect()
 }
 
 fn mask(sequence: &Value) -> Option<[u8; 4]> {
     sequence["mask"]
         .as_str()
-        .map(|hex| octets(hex).try_into().unwrap())
+        .map(|hex| bytes(hex).try_into().unwrap())
 }
 
 fn seal_frame(sealer: &mut Sealer, b0: u8, data: &[u8]) -> Frame {
@@ -84,13 +84,13 @@ fn open_frame(opener: &mut Opener, frame: &Frame) -> Result<Vec<u8>, Failure> {
 
 fn assert_wire(wire: &[u8], unit: &Value) {
     if let Some(hex) = unit["wire"].as_str() {
-        return assert_eq!(wire, octets(hex));
+        return assert_eq!(wire, bytes(hex));
     }
     assert_eq!(wire.len() as u64, unit["wire_len"].as_u64().unwrap());
-    assert_eq!(wire[..16], octets(text(unit, "wire_head")));
+    assert_eq!(wire[..16], bytes(text(unit, "wire_head")));
     assert_eq!(
         Sha256::digest(wire).as_slice(),
-        octets(text(unit, "wire_sha256"))
+        bytes(text(unit, "wire_sha256"))
     );
 }
 
@@ -122,7 +122,7 @@ fn every_frame_seals_to_its_wire() {
             let frame = seal_frame(&mut sealer, b0(unit), &data(unit));
             assert_eq!(
                 frame.payload[frame.payload.len() - TAG_LENGTH..],
-                octets(text(unit, "tag"))
+                bytes(text(unit, "tag"))
             );
             assert_wire(&frame.write(mask(&sequence)), unit);
         }
@@ -137,7 +137,7 @@ fn every_wire_opens_to_its_data() {
             let Some(hex) = unit["wire"].as_str() else {
                 continue;
             };
-            let frame = Frame::read(&octets(hex), mask(&sequence).is_some()).unwrap();
+            let frame = Frame::read(&bytes(hex), mask(&sequence).is_some()).unwrap();
             assert_eq!(frame.b0, b0(unit));
             assert_eq!(open_frame(&mut opener, &frame), Ok(data(unit)));
         }
@@ -155,11 +155,11 @@ fn every_long_frame_opens_to_its_data() {
             let data = data(unit);
             assert_eq!(
                 Sha256::digest(&data).as_slice(),
-                octets(text(unit, "data_sha256"))
+                bytes(text(unit, "data_sha256"))
             );
             opener.begin(b0(unit));
             data.chunks(4096).for_each(|piece| opener.update(piece));
-            assert_eq!(opener.verify(&octets_32(text(unit, "tag"))), Ok(()));
+            assert_eq!(opener.verify(&bytes_32(text(unit, "tag"))), Ok(()));
         }
     }
 }
@@ -192,7 +192,7 @@ fn every_close_of_the_examples_is_made_and_read() {
 #[test]
 fn every_prefix_of_a_frame_is_refused() {
     for (sequence, number, wire) in wires() {
-        let ends = bits(wire.len()).map(|(octet, _)| octet);
+        let ends = bits(wire.len()).map(|(byte, _)| byte);
         for end in ends {
             assert!(
                 is_refused(&sequence, number, &wire[..end]),
@@ -230,12 +230,12 @@ fn every_single_bit_change_of_a_frame_is_refused() {
     for (sequence, number, wire) in wires() {
         // An unkeyed hash covers the data alone: of the header, FIN, RSV and opcode are open.
         let first = usize::from(algorithm(&sequence) == Algorithm::Sha256);
-        for (octet, bit) in bits(wire.len()).filter(|(octet, _)| *octet >= first) {
+        for (byte, bit) in bits(wire.len()).filter(|(byte, _)| *byte >= first) {
             let mut changed = wire.clone();
-            changed[octet] ^= 1 << bit;
+            changed[byte] ^= 1 << bit;
             assert!(
                 is_refused(&sequence, number, &changed),
-                "{sequence} {number} {octet} {bit}"
+                "{sequence} {number} {byte} {bit}"
             );
         }
     }

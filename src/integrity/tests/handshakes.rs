@@ -19,7 +19,7 @@ fn with_terms<R>(schedule: &Value, call: impl FnOnce(&Terms<'_>) -> R) -> R {
         algorithms: &Algorithm::ALL,
         keyring: &keyring,
         now: 0,
-        server_nonce: octets_32(SERVER_NONCE),
+        server_nonce: bytes_32(SERVER_NONCE),
         exporter: &|| given.clone(),
     })
 }
@@ -44,8 +44,8 @@ fn assert_keys(agreement: &Agreement, schedule: &Value) {
     let Some(keys) = agreement.traffic_keys() else {
         return assert!(schedule.is_null());
     };
-    assert_eq!(*keys.client_to_server(), octets_32(text(schedule, "k_c2s")));
-    assert_eq!(*keys.server_to_client(), octets_32(text(schedule, "k_s2c")));
+    assert_eq!(*keys.client_to_server(), bytes_32(text(schedule, "k_c2s")));
+    assert_eq!(*keys.server_to_client(), bytes_32(text(schedule, "k_s2c")));
     assert_eq!(agreement.kid().unwrap().as_str(), text(schedule, "kid"));
     assert_eq!(agreement.channel_binding(), exporter(schedule).is_some());
 }
@@ -136,7 +136,7 @@ fn both_sides_derive_the_keys_of_every_schedule() {
             .unwrap();
         assert_keys(&client, row);
         if let Some(ephemeral) = row["epk"].as_str() {
-            let text = super::super::base64url::encode(&octets(ephemeral));
+            let text = super::super::base64url::encode(&bytes(ephemeral));
             assert!(field.contains(&format!("; epk={text}")), "{field}");
         }
     }

@@ -1,4 +1,4 @@
-//! Whatever octets a peer sends, parsing and opening end with a verdict; the fuzz target of the
+//! Whatever bytes a peer sends, parsing and opening end with a verdict; the fuzz target of the
 //! same name goes on from here.
 
 use super::super::{
@@ -18,7 +18,7 @@ impl Numbers {
         usize::try_from(self.0 % below as u64).unwrap()
     }
 
-    /// A field value with some octets changed, removed or doubled.
+    /// A field value with some bytes changed, removed or doubled.
     fn mutate(&mut self, value: &str) -> Vec<u8> {
         let mut value = value.as_bytes().to_vec();
         for _ in 0..=self.next(4) {
@@ -52,7 +52,7 @@ fn a_changed_offer_or_answer_is_accepted_or_passed_over_and_never_forwarded() {
         algorithms: &Algorithm::ALL,
         keyring: &keyring,
         now: 0,
-        server_nonce: octets_32(SERVER_NONCE),
+        server_nonce: bytes_32(SERVER_NONCE),
         exporter: &|| None,
     };
     let offers = [ClientOffer::sha256(), client_offer(&schedule("secret"))];
@@ -78,7 +78,7 @@ fn a_changed_offer_or_answer_is_accepted_or_passed_over_and_never_forwarded() {
 #[test]
 fn random_payloads_are_refused_in_every_form() {
     let mut numbers = Numbers(0x5eed);
-    let mut opener = Opener::hmac_sha256(&octets_32(SERVER_NONCE));
+    let mut opener = Opener::hmac_sha256(&bytes_32(SERVER_NONCE));
     for length in (0..200).chain([65_536]) {
         let payload: Vec<_> = (0..length)
             .map(|_| u8::try_from(numbers.next(256)).unwrap())

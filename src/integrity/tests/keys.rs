@@ -29,17 +29,17 @@ fn a_kid_is_1_to_64_characters_of_its_alphabet() {
 }
 
 #[test]
-fn a_secret_has_32_to_64_octets() {
-    for (octets, fits) in [(0, false), (31, false), (32, true), (64, true), (65, false)] {
-        let made = Secret::new(Zeroizing::new(vec![1; octets]));
-        assert_eq!(made.is_ok(), fits, "{octets}");
+fn a_secret_has_32_to_64_bytes() {
+    for (bytes, fits) in [(0, false), (31, false), (32, true), (64, true), (65, false)] {
+        let made = Secret::new(Zeroizing::new(vec![1; bytes]));
+        assert_eq!(made.is_ok(), fits, "{bytes}");
     }
 }
 
 #[test]
-fn a_private_key_has_32_octets() {
+fn a_private_key_has_32_bytes() {
     for (text, message) in [
-        ("AAAA", "the private key has 3 octets"),
+        ("AAAA", "the private key has 3 bytes"),
         ("A=", "the private key is not base64url"),
     ] {
         assert_eq!(PrivateKey::from_text(text).unwrap_err().message, message);
@@ -66,11 +66,11 @@ fn keys_survive_their_text() {
 }
 
 #[test]
-fn a_generated_key_is_made_of_the_octets_given() {
-    let random = Zeroizing::new(octets_32(
+fn a_generated_key_is_made_of_the_bytes_given() {
+    let random = Zeroizing::new(bytes_32(
         "838fc324e4db330e280ca44924f94d6efe38ae759638edc21f4c8912ea156f88",
     ));
-    let public = octets_32("14ddd57d24eff6ef95ae255d7ffeba74ee618235ea5088768f5b061d2c86732a");
+    let public = bytes_32("14ddd57d24eff6ef95ae255d7ffeba74ee618235ea5088768f5b061d2c86732a");
     let key = KeyMaterial::generate(KeyKind::X25519, random.clone());
     assert_eq!(key.public_key(), Some(public));
     let secret = KeyMaterial::generate(KeyKind::Secret, random.clone());
@@ -158,8 +158,8 @@ fn debug_shows_no_secret() {
     let shown = format!("{:?} {offer:?} {:?}", keyring(), private_key(SERVER_NONCE));
     for secret in material {
         assert!(!shown.contains(&*secret));
-        let octets = super::super::base64url::decode(&secret).unwrap();
-        assert!(!shown.contains(&format!("{}, {}, {}", octets[0], octets[1], octets[2])));
+        let bytes = super::super::base64url::decode(&secret).unwrap();
+        assert!(!shown.contains(&format!("{}, {}, {}", bytes[0], bytes[1], bytes[2])));
     }
     assert!(shown.contains("edge-2026-11"));
 }
@@ -168,7 +168,7 @@ fn debug_shows_no_secret() {
 fn the_all_zero_secret_is_refused_on_both_sides() {
     let own = private_key(SERVER_NONCE);
     // Points of low order (RFC 7748 section 6.1): 0, 1, and p - 1.
-    let last = octets_32("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
+    let last = bytes_32("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f");
     let first = std::array::from_fn(|index| u8::from(index == 0));
     for point in [[0; 32], first, last] {
         assert!(SharedKey::at_server(&own, point).is_err());
@@ -179,7 +179,7 @@ fn the_all_zero_secret_is_refused_on_both_sides() {
 #[test]
 fn every_input_of_the_schedule_changes_both_keys() {
     let secret =
-        |octet| SharedKey::from_secret(&Secret::new(Zeroizing::new(vec![octet; 32])).unwrap());
+        |byte| SharedKey::from_secret(&Secret::new(Zeroizing::new(vec![byte; 32])).unwrap());
     let derive =
         |secret: &SharedKey, kid_text: &str, client: u8, server: u8, exporter: Option<u8>| {
             let (kid, client_nonce, server_nonce) = (kid(kid_text), [client; 16], [server; 32]);
@@ -188,7 +188,7 @@ fn every_input_of_the_schedule_changes_both_keys() {
                 client_nonce: &client_nonce,
                 server_nonce: &server_nonce,
             };
-            let exporter = exporter.map(|octet| Zeroizing::new([octet; 32]));
+            let exporter = exporter.map(|byte| Zeroizing::new([byte; 32]));
             let keys = secret.derive(&transcript, exporter.as_ref());
             [*keys.client_to_server(), *keys.server_to_client()]
         };

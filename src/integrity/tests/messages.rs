@@ -30,7 +30,7 @@ fn open<'a>(opener: &mut Opener, b0: u8, payload: &'a [u8]) -> Result<&'a [u8], 
     }
 }
 
-/// Every message of the examples, with its sequence, its number in it, and its first octet.
+/// Every message of the examples, with its sequence, its number in it, and its first byte.
 fn payloads() -> impl Iterator<Item = (Value, u64, u8, Vec<u8>)> {
     sequences("message").into_iter().flat_map(|sequence| {
         let units = rows(&sequence, "messages").to_vec();
@@ -39,7 +39,7 @@ fn payloads() -> impl Iterator<Item = (Value, u64, u8, Vec<u8>)> {
                 sequence.clone(),
                 number,
                 b0(&unit),
-                octets(text(&unit, "payload")),
+                bytes(text(&unit, "payload")),
             )
         })
     })
@@ -58,7 +58,7 @@ fn every_message_seals_to_its_payload() {
         for (number, unit) in (0..).zip(rows(&sequence, "messages")) {
             assert_eq!(unit["seq"].as_u64().unwrap_or(number), sealer.sequence());
             let payload = seal(&mut sealer, b0(unit), &data(unit));
-            assert_eq!(payload, octets(text(unit, "payload")));
+            assert_eq!(payload, bytes(text(unit, "payload")));
         }
     }
 }
@@ -68,7 +68,7 @@ fn every_payload_opens_to_its_data() {
     for sequence in sequences("message") {
         let mut opener = opener(&sequence);
         for unit in rows(&sequence, "messages") {
-            let payload = octets(text(unit, "payload"));
+            let payload = bytes(text(unit, "payload"));
             assert_eq!(open(&mut opener, b0(unit), &payload), Ok(&data(unit)[..]));
         }
     }
@@ -99,14 +99,14 @@ fn every_prefix_of_a_message_is_refused() {
 #[test]
 fn every_single_bit_change_of_a_message_is_refused() {
     for (sequence, number, b0, payload) in payloads() {
-        for (octet, bit) in bits(payload.len()) {
+        for (byte, bit) in bits(payload.len()) {
             let mut changed = payload.clone();
-            changed[octet] ^= 1 << bit;
+            changed[byte] ^= 1 << bit;
             let found = verdict(&sequence, number, b0, &changed);
             assert_eq!(
                 found,
                 Err(Failure::Mismatch),
-                "{sequence} {number} {octet} {bit}"
+                "{sequence} {number} {byte} {bit}"
             );
         }
     }
@@ -114,7 +114,7 @@ fn every_single_bit_change_of_a_message_is_refused() {
 
 #[test]
 fn a_message_taken_for_the_other_kind_is_refused_under_hmac() {
-    let data = b"text or octets";
+    let data = b"text or bytes";
     let key = [7; 32];
     let tag = Sealer::hmac_sha256(&key)
         .seal(MessageKind::Text.b0(), data)

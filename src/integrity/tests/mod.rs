@@ -40,7 +40,7 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{name} in {value}"))
 }
 
-fn octets(hex: &str) -> Vec<u8> {
+fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<_> = hex
         .chars()
         .map(|digit| digit.to_digit(16).unwrap())
@@ -51,18 +51,18 @@ fn octets(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-fn octets_32(hex: &str) -> [u8; 32] {
-    octets(hex).try_into().unwrap()
+fn bytes_32(hex: &str) -> [u8; 32] {
+    bytes(hex).try_into().unwrap()
 }
 
 fn private_key(hex: &str) -> PrivateKey {
-    PrivateKey::new(Zeroizing::new(octets_32(hex)))
+    PrivateKey::new(Zeroizing::new(bytes_32(hex)))
 }
 
 fn exporter(schedule: &Value) -> Option<Exporter> {
     schedule["exporter"]
         .as_str()
-        .map(|hex| Zeroizing::new(octets_32(hex)))
+        .map(|hex| Zeroizing::new(bytes_32(hex)))
 }
 
 fn kid(text: &str) -> Kid {
@@ -72,8 +72,8 @@ fn kid(text: &str) -> Kid {
 fn key(row: &Value) -> Key {
     let material = match text(row, "kind") {
         "secret" => {
-            let octets = Zeroizing::new(octets(text(row, "secret")));
-            KeyMaterial::Secret(Secret::new(octets).unwrap())
+            let bytes = Zeroizing::new(bytes(text(row, "secret")));
+            KeyMaterial::Secret(Secret::new(bytes).unwrap())
         }
         _ => KeyMaterial::X25519(private_key(text(row, "private"))),
     };
@@ -105,18 +105,18 @@ fn client_offer(schedule: &Value) -> ClientOffer {
     let kid = kid(text(row, "kid"));
     let credential = match key(row).material {
         KeyMaterial::Secret(secret) => Credential::Secret(kid, secret),
-        KeyMaterial::X25519(_) => Credential::PublicKey(kid, octets_32(text(row, "public"))),
+        KeyMaterial::X25519(_) => Credential::PublicKey(kid, bytes_32(text(row, "public"))),
     };
     let ephemeral = private_key(schedule["client_private"].as_str().unwrap_or(SERVER_NONCE));
     let binding = exporter(schedule).is_some();
-    let nonce = octets(text(schedule, "cn"));
+    let nonce = bytes(text(schedule, "cn"));
     ClientOffer::hmac_sha256(&credential, &nonce, &ephemeral, binding).unwrap()
 }
 
 /// The data of a unit: given, or by the rule that the file states.
 fn data(unit: &Value) -> Vec<u8> {
     match unit["data"].as_str() {
-        Some(hex) => octets(hex),
+        Some(hex) => bytes(hex),
         None => (0..unit["data_len"].as_u64().unwrap())
             .map(|index| u8::try_from(index * 31 % 251).unwrap())
             .collect(),
@@ -124,13 +124,13 @@ fn data(unit: &Value) -> Vec<u8> {
 }
 
 fn b0(unit: &Value) -> u8 {
-    octets(text(unit, "b0"))[0]
+    bytes(text(unit, "b0"))[0]
 }
 
 /// The key of a sequence of units; none with `sha-256`.
 fn traffic_key(sequence: &Value) -> Option<[u8; 32]> {
     let row = schedule(sequence["schedule"].as_str()?);
-    Some(octets_32(text(
+    Some(bytes_32(text(
         &row,
         &format!("k_{}", text(sequence, "direction")),
     )))
@@ -161,15 +161,15 @@ fn sequences(binding: &str) -> Vec<Value> {
 
 /// Every bit of a short wire; of a long one, some of the bits of its ends and between them.
 fn bits(length: usize) -> impl Iterator<Item = (usize, u8)> {
-    let chosen = move |octet: usize| {
-        let of_tail = octet + 34 > length && octet.is_multiple_of(3);
-        length < 1000 || octet < 16 || of_tail || octet.is_multiple_of(9973)
+    let chosen = move |byte: usize| {
+        let of_tail = byte + 34 > length && byte.is_multiple_of(3);
+        length < 1000 || byte < 16 || of_tail || byte.is_multiple_of(9973)
     };
     (0..length)
-        .filter(move |octet| chosen(*octet))
-        .flat_map(move |octet| {
-            let one = u8::try_from(octet % 8).unwrap();
+        .filter(move |byte| chosen(*byte))
+        .flat_map(move |byte| {
+            let one = u8::try_from(byte % 8).unwrap();
             let bits = if length < 1000 { 0..8 } else { one..one + 1 };
-            bits.map(move |bit| (octet, bit))
+            bits.map(move |bit| (byte, bit))
         })
 }

@@ -36,7 +36,7 @@ impl Server {
             algorithms: &self.algorithms,
             keyring: &self.keyring,
             now: 1000,
-            server_nonce: octets_32(SERVER_NONCE),
+            server_nonce: bytes_32(SERVER_NONCE),
             exporter: &|| self.exporter.clone(),
         })
     }
@@ -170,9 +170,9 @@ fn the_exporter_is_asked_only_if_an_offer_needs_it() {
 #[test]
 fn two_tls_sessions_lead_to_different_keys() {
     let bound = client_offer(&schedule("secret+cb")).extension();
-    let keys = [1, 2].map(|octet| {
+    let keys = [1, 2].map(|byte| {
         let mut server = Server::new();
-        server.exporter = Some(Zeroizing::new([octet; 32]));
+        server.exporter = Some(Zeroizing::new([byte; 32]));
         *server
             .choose(&bound)
             .unwrap()

@@ -89,7 +89,7 @@ fn an_injected_unit_is_refused_under_hmac() {
 }
 
 #[test]
-fn a_changed_first_octet_is_refused_under_hmac() {
+fn a_changed_first_byte_is_refused_under_hmac() {
     let tag = Sealer::hmac_sha256(&KEY).seal(0x81, b"x").unwrap();
     for bit in 0..8 {
         let b0 = 0x81 ^ (1 << bit);
@@ -103,7 +103,7 @@ fn a_changed_first_octet_is_refused_under_hmac() {
 #[test]
 fn the_opposite_direction_does_not_open() {
     let row = schedule("secret");
-    let [to_server, to_client] = ["k_c2s", "k_s2c"].map(|name| octets_32(text(&row, name)));
+    let [to_server, to_client] = ["k_c2s", "k_s2c"].map(|name| bytes_32(text(&row, name)));
     let tag = Sealer::hmac_sha256(&to_server).seal(BINARY, b"x").unwrap();
     let reflected = Opener::hmac_sha256(&to_client).open(BINARY, b"x", &tag);
     assert_eq!(reflected, Err(Failure::Mismatch));

@@ -157,7 +157,7 @@ impl fmt::Display for AccessRule {
 
 fn write_fingerprint(f: &mut fmt::Formatter<'_>, kind: &str, digest: &[u8]) -> fmt::Result {
     write!(f, "{kind}:")?;
-    digest.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 impl fmt::Display for Verdict<'_> {

@@ -106,17 +106,17 @@ fn parse_common_name(value: &str) -> Result<Rule, PatternError> {
 fn parse_fingerprint(value: &str) -> Result<[u8; 32], PatternError> {
     let fault = || PatternError::new("is not a SHA-256 fingerprint", FINGERPRINT_HINT);
     let pairs: Vec<&[u8]> = if value.contains(':') {
-        value.as_bytes().split(|octet| *octet == b':').collect()
+        value.as_bytes().split(|byte| *byte == b':').collect()
     } else {
         value.as_bytes().chunks(2).collect()
     };
-    let octets: Option<Vec<u8>> = pairs.into_iter().map(octet_of).collect();
-    let octets = octets.ok_or_else(fault)?;
-    octets.try_into().map_err(|_| fault())
+    let bytes: Option<Vec<u8>> = pairs.into_iter().map(byte_of).collect();
+    let bytes = bytes.ok_or_else(fault)?;
+    bytes.try_into().map_err(|_| fault())
 }
 
-fn octet_of(pair: &[u8]) -> Option<u8> {
+fn byte_of(pair: &[u8]) -> Option<u8> {
     let [high, low] = pair else { return None };
-    let digit = |octet: u8| char::from(octet).to_digit(16);
+    let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()
 }

@@ -52,7 +52,7 @@ impl UriRule {
 /// (RFC 3986 section 3); `None` if the scheme is no scheme or an authority has user information.
 fn split(uri: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = uri.split_once(':')?;
-    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"+-.".contains(&octet);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     let letter = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
     if !letter || !scheme.bytes().all(allowed) || rest.is_empty() {
         return None;
@@ -76,7 +76,7 @@ fn is_below(rest: &str) -> bool {
 
 /// No NUL, control character, space or anything outside ASCII (RFC 5280 section 4.2.1.6).
 fn is_graphic(uri: &str) -> bool {
-    uri.bytes().all(|octet| octet.is_ascii_graphic())
+    uri.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn fault(origin: &str, path: &str, below: bool) -> Option<(&'static str, &'static str)> {

@@ -14,7 +14,7 @@ pub fn distinguished_name(name: &X509Name<'_>) -> String {
 
 /// The text of an attribute's value; `None` if it is no string, or not a valid one.
 pub(super) fn text(value: &Any<'_>) -> Option<String> {
-    let octets = value.data;
+    let bytes = value.data;
     if value.class() != Class::Universal {
         return None;
     }
@@ -23,16 +23,16 @@ pub(super) fn text(value: &Any<'_>) -> Option<String> {
         | Tag::PrintableString
         | Tag::Ia5String
         | Tag::NumericString
-        | Tag::VisibleString => String::from_utf8(octets.to_vec()).ok(),
+        | Tag::VisibleString => String::from_utf8(bytes.to_vec()).ok(),
         // In practice everybody writes ISO 8859-1 into what X.520 calls T.61.
-        Tag::TeletexString => Some(octets.iter().copied().map(char::from).collect()),
-        Tag::BmpString => utf16(octets),
-        Tag::UniversalString => utf32(octets),
+        Tag::TeletexString => Some(bytes.iter().copied().map(char::from).collect()),
+        Tag::BmpString => utf16(bytes),
+        Tag::UniversalString => utf32(bytes),
         _ => None,
     }
 }
 
-/// The text with every unprintable character as the hexadecimal pairs of its UTF-8 octets
+/// The text with every unprintable character as the hexadecimal pairs of its UTF-8 bytes
 /// (RFC 4514 section 2.4), and with the backslash itself doubled.
 pub(super) fn printable(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -74,7 +74,7 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     match (short_name(&identifier), text(value)) {
         (Some(name), Some(text)) => format!("{name}={}", escaped(&text)),
         (Some(name), None) => format!("{name}={}", encoded(value)),
-        // RFC 4514 section 2.4: a type written as numbers has its value written as octets.
+        // RFC 4514 section 2.4: a type written as numbers has its value written as bytes.
         (None, _) => format!("{identifier}={}", encoded(value)),
     }
 }
@@ -116,12 +116,12 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Writes a character as the hexadecimal pairs of its UTF-8 octets (RFC 4514 section 2.4).
+/// Writes a character as the hexadecimal pairs of its UTF-8 bytes (RFC 4514 section 2.4).
 pub(crate) fn push_pairs(escaped: &mut String, character: char) {
     let mut buffer = [0; 4];
-    for octet in character.encode_utf8(&mut buffer).bytes() {
+    for byte in character.encode_utf8(&mut buffer).bytes() {
         escaped.push('\\');
-        escaped.push_str(&super::hexadecimal(&[octet]).to_ascii_uppercase());
+        escaped.push_str(&super::hexadecimal(&[byte]).to_ascii_uppercase());
     }
 }
 
@@ -131,16 +131,16 @@ fn encoded(value: &Any<'_>) -> String {
     format!("#{}", super::hexadecimal(&der))
 }
 
-fn utf16(octets: &[u8]) -> Option<String> {
-    let (pairs, []) = octets.as_chunks::<2>() else {
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let (pairs, []) = bytes.as_chunks::<2>() else {
         return None;
     };
     let units = pairs.iter().map(|pair| u16::from_be_bytes(*pair));
     char::decode_utf16(units).collect::<Result<_, _>>().ok()
 }
 
-fn utf32(octets: &[u8]) -> Option<String> {
-    let (groups, []) = octets.as_chunks::<4>() else {
+fn utf32(bytes: &[u8]) -> Option<String> {
+    let (groups, []) = bytes.as_chunks::<4>() else {
         return None;
     };
     let characters = groups.iter().map(|group| u32::from_be_bytes(*group));

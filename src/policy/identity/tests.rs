@@ -165,7 +165,7 @@ fn string_that_cannot_be_decoded_is_written_as_bytes() {
     // A lone surrogate, put in place of the two characters of a well-formed name.
     let marker = DnValue::BmpString(BmpString::try_from("\u{4142}\u{4344}").unwrap());
     let mut der = certificate(marker, vec![]);
-    while let Some(at) = der.windows(4).position(|octets| octets == b"ABCD") {
+    while let Some(at) = der.windows(4).position(|bytes| bytes == b"ABCD") {
         der[at..at + 2].copy_from_slice(&[0xd8, 0x00]);
     }
     let found = Identity::from_der(&der).unwrap();
@@ -201,7 +201,7 @@ fn name_with_control_characters_or_nul_is_shown_but_never_matched() {
 #[test]
 fn san_that_is_not_utf_8_is_shown_but_never_matched() {
     let mut params = CertificateParams::default();
-    // subjectAltName: dNSName FF FE, uniformResourceIdentifier FF, iPAddress of three octets.
+    // subjectAltName: dNSName FF FE, uniformResourceIdentifier FF, iPAddress of three bytes.
     let content = [
         0x30, 0x0c, 0x82, 2, 0xff, 0xfe, 0x86, 1, 0xff, 0x87, 3, 1, 2, 3,
     ];
@@ -276,8 +276,8 @@ fn too_many_names_are_refused_rather_than_dropped() {
     assert!(Identity::from_der(&certificate("x", names(NAMES_LIMIT))).is_ok());
     let refused = [
         certificate("x", names(NAMES_LIMIT + 1)),
-        certificate("x", vec![dns(&"d".repeat(NAMES_OCTETS_LIMIT))]),
-        certificate("\n".repeat(NAMES_OCTETS_LIMIT / 3), vec![]),
+        certificate("x", vec![dns(&"d".repeat(NAMES_BYTES_LIMIT))]),
+        certificate("\n".repeat(NAMES_BYTES_LIMIT / 3), vec![]),
     ];
     for der in refused {
         assert_eq!(Identity::from_der(&der), Err(IdentityError::TooManyNames));
@@ -287,15 +287,15 @@ fn too_many_names_are_refused_rather_than_dropped() {
 #[test]
 fn certificate_over_the_limit_is_refused() {
     let der = certificate("x".repeat(CERTIFICATE_LIMIT), vec![]);
-    let octets = der.len();
+    let bytes = der.len();
     assert_eq!(
         Identity::from_der(&der),
-        Err(IdentityError::CertificateTooLong { octets })
+        Err(IdentityError::CertificateTooLong { bytes })
     );
 }
 
 #[test]
-fn every_prefix_and_every_trailing_octet_is_refused() {
+fn every_prefix_and_every_trailing_byte_is_refused() {
     let mut der = certificate("x", vec![uri("spiffe://example.com/a")]);
     for length in 0..der.len() {
         assert_eq!(
@@ -308,7 +308,7 @@ fn every_prefix_and_every_trailing_octet_is_refused() {
 }
 
 #[test]
-fn no_changed_octet_panics_or_lets_a_control_character_through() {
+fn no_changed_byte_panics_or_lets_a_control_character_through() {
     let der = certificate("Alice", vec![uri("spiffe://example.com/a"), dns("d.test")]);
     for at in 0..der.len() {
         for change in [0x01, 0x80, 0xff] {

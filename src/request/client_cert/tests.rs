@@ -199,7 +199,7 @@ fn elements_that_do_not_fit_are_left_out_whole_and_the_hash_stays() {
 }
 
 #[test]
-fn no_changed_octet_makes_anything_but_one_field_value() {
+fn no_changed_byte_makes_anything_but_one_field_value() {
     let der = certificate("Al,ice", vec![uri("spiffe://example.com/a")]);
     for at in 0..der.len() {
         for change in [0x01, 0x20, 0x80, 0xff] {

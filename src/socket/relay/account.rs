@@ -35,12 +35,12 @@ impl Account {
         self.carried
     }
 
-    /// Counts `octets` that passed in a direction, and the frames and units that are new. Gives
+    /// Counts `bytes` that passed in a direction, and the frames and units that are new. Gives
     /// how many frames those are, further fragments aside.
     pub(super) fn count(
         &mut self,
         direction: Direction,
-        octets: usize,
+        bytes: usize,
         conversation: &Conversation,
         entry: &Entry,
     ) -> u64 {
@@ -52,8 +52,8 @@ impl Account {
             return 0;
         };
         let mut begun = 0;
-        self.counts.bytes(direction, octets as u64);
-        carried.bytes += octets as u64;
+        self.counts.bytes(direction, bytes as u64);
+        carried.bytes += bytes as u64;
         for (opcode, (total, counted)) in total.iter().zip(frames).enumerate() {
             if total != counted {
                 let new = total - *counted;

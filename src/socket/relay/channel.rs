@@ -52,11 +52,11 @@ pub(super) trait Transform {
     /// A data frame begins.
     fn header(&mut self, header: Header, out: &mut Vec<u8>) -> Result<(), Fault>;
 
-    /// Octets of its payload, as they came.
-    fn payload(&mut self, octets: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault>;
+    /// Bytes of its payload, as they came.
+    fn payload(&mut self, bytes: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault>;
 }
 
-/// What ends with some octets of payload.
+/// What ends with some bytes of payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ends {
     /// The frame.
@@ -137,17 +137,17 @@ impl Channel {
     }
 
     /// Whether what has been put out ends between two frames.
-    pub(super) fn at_border(&self) -> bool {
+    pub(super) fn at_boundary(&self) -> bool {
         match self {
-            Self::Plain(passage) => passage.at_border(),
-            Self::OpenFrames(open) => open.at_border(),
+            Self::Plain(passage) => passage.at_boundary(),
+            Self::OpenFrames(open) => open.at_boundary(),
             // A message is put out whole.
             Self::OpenMessages(_) => true,
-            Self::Seal(seal) => seal.at_border(),
+            Self::Seal(seal) => seal.at_boundary(),
         }
     }
 
-    /// Octets that are missing from the frame that is being put out; 0 at a border.
+    /// Bytes that are missing from the frame that is being put out; 0 at a boundary.
     pub(super) fn remaining(&self) -> u64 {
         match self {
             Self::Plain(passage) => passage.remaining(),
@@ -234,7 +234,7 @@ fn advance(
             }
             Some(Event::DataPayload { finished }) => {
                 let message = finished && !transform.scanner().inside_message();
-                counts.data_octets += size as u64;
+                counts.data_bytes += size as u64;
                 counts.messages += u64::from(message);
                 transform.payload(
                     taken,
@@ -250,7 +250,7 @@ fn advance(
 }
 
 impl Opening {
-    /// Counts a verdict; gives whether the unit's data goes on.
+    /// Counts a verdict; returns whether the unit's data goes on.
     fn settle(&mut self, verdict: Result<(), Failure>) -> Result<(), Fault> {
         self.count(match verdict {
             Ok(()) => Outcome::Ok,

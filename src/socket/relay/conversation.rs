@@ -1,7 +1,7 @@
-//! What passes between two peers, without IO: octets in, octets out, the time as an argument.
+//! What passes between two peers, without IO: bytes in, bytes out, the time as an argument.
 //!
 //! The conversation decides what is forwarded, when the proxy may put in a frame of its own, and
-//! how everything ends. [`super::Relay`] moves the octets; a simulation drives the same functions.
+//! how everything ends. [`super::Relay`] moves the bytes; a simulation drives the same functions.
 
 mod deadlines;
 mod endings;
@@ -25,7 +25,7 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT_SLOW: Duration = Duration::from_secs(30);
 /// How long a peer has to answer what came before the other's offence.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// Octets of data that count as a sign of life before their frame is finished.
+/// Bytes of data that count as a sign of life before their frame is finished.
 const PROGRESS: usize = 1024;
 
 /// What the conversation needs to know of the configuration.
@@ -45,7 +45,7 @@ pub struct Terms {
     pub mask: [u8; 4],
 }
 
-/// Octets for the peers; whoever drives the conversation sends and empties them.
+/// Bytes for the peers; whoever drives the conversation sends and empties them.
 #[derive(Debug, Default)]
 pub struct Output<'input> {
     /// Plain frames for the client.
@@ -92,7 +92,7 @@ pub struct Conversation {
     last_frame: Instant,
     /// The last sign of life of the client.
     client_seen: Instant,
-    /// When the outstanding Ping was sent, or began to wait for a frame border.
+    /// When the outstanding Ping was sent, or began to wait for a frame boundary.
     pinged: Option<Instant>,
     /// How long the last answered Ping took; taken by whoever counts it.
     pong_after: Option<Duration>,
@@ -125,7 +125,7 @@ impl Conversation {
         }
     }
 
-    /// Takes what a peer sent; `direction` is the one in which it travels. Gives how many octets
+    /// Takes what a peer sent; `direction` is the one in which it travels. Gives how many bytes
     /// were looked at: none behind a broken rule.
     pub fn receive<'input>(
         &mut self,
@@ -156,7 +156,7 @@ impl Conversation {
         input.len() - rest.len()
     }
 
-    /// Lets frames pass up to the next control frame, or up to the border at which a frame of the
+    /// Lets frames pass up to the next control frame, or up to the boundary at which a frame of the
     /// proxy's own waits to be put in.
     fn advance<'input>(
         &mut self,
@@ -202,8 +202,8 @@ impl Conversation {
         }
         let (_, to) = self.sides.pair(direction);
         if to.takes_frames() {
-            let octets = control.encode(control.mask());
-            out.of(direction).push(octets.as_slice());
+            let bytes = control.encode(control.mask());
+            out.of(direction).push(bytes.as_slice());
         }
     }
 
@@ -229,11 +229,11 @@ impl Conversation {
             Opcode::Close => from.channel.seal_close(frame),
             _ => *frame,
         };
-        let octets = frame.encode(mask);
-        out.of(direction).push(octets.as_slice());
+        let bytes = frame.encode(mask);
+        out.of(direction).push(bytes.as_slice());
     }
 
-    /// Puts in the frames that wait for a frame border, where there is one now.
+    /// Puts in the frames that wait for a frame boundary, where there is one now.
     fn put_in(&mut self, out: &mut Output<'_>, now: Instant) {
         if !self.awaits_last_words(Direction::ToBackend, now)
             && let Some(frame) = self.sides.due(Direction::ToClient)

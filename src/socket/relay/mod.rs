@@ -1,12 +1,12 @@
 //! Stage 7: both directions.
 //!
-//! Takes: two transports behind their handshakes. Gives: the record of how it ended. Refuses what
-//! breaks RFC 6455 or a limit: a Close at a frame border. Deadline: `timeouts.idle`, `.ping`,
+//! Takes: two transports behind their handshakes. Returns: the record of how it ended. Refuses what
+//! breaks RFC 6455 or a limit: a Close at a frame boundary. Deadline: `timeouts.idle`, `.ping`,
 //! `.write`, and five seconds for closing. Metric: `frames_total`, `bytes_total`, `ping_seconds`.
 //!
 //! Frames pass verbatim behind a header scanner. One task serves a connection; it takes buffers
 //! when there is something to do and gives them back before it sleeps. What one read brought
-//! leaves in one write; a side is not read while the other has unsent octets.
+//! leaves in one write; a side is not read while the other has unsent bytes.
 
 mod account;
 mod channel;
@@ -163,7 +163,7 @@ impl Relay {
         self.watch_deadlines(cx, now);
     }
 
-    /// Reads the client once; gives whether there was something.
+    /// Reads the client once; returns whether there was something.
     fn read_client(&mut self, buffer: &mut [u8], cx: &mut Context<'_>, now: Instant) -> bool {
         if self.to_backend.is_blocked() || !self.conversation.reads(Direction::ToBackend) {
             return false;
@@ -199,7 +199,7 @@ impl Relay {
         }
     }
 
-    /// Reads the backend once; gives whether there was something.
+    /// Reads the backend once; returns whether there was something.
     fn read_backend(&mut self, buffer: &mut [u8], cx: &mut Context<'_>, now: Instant) -> bool {
         if self.to_client.is_blocked() || !self.conversation.reads(Direction::ToClient) {
             return false;
@@ -239,9 +239,9 @@ impl Relay {
     }
 
     /// What the client has sent counts against its limits, once for each read.
-    fn charge(&mut self, messages: u64, octets: u64, cx: &mut Context<'_>, now: Instant) {
+    fn charge(&mut self, messages: u64, bytes: u64, cx: &mut Context<'_>, now: Instant) {
         let seat = self.seat.as_ref();
-        if seat.is_some_and(|seat| !seat.spend(messages, octets, now)) {
+        if seat.is_some_and(|seat| !seat.spend(messages, bytes, now)) {
             self.order(SocketEnding::Limit, cx, now);
         }
     }
@@ -339,11 +339,11 @@ impl Relay {
         }
     }
 
-    /// Gives how many frames are new, further fragments aside.
-    fn count(&mut self, direction: Direction, octets: usize) -> u64 {
+    /// Returns how many frames are new, further fragments aside.
+    fn count(&mut self, direction: Direction, bytes: usize) -> u64 {
         let entry = self.listed.entry();
         self.account
-            .count(direction, octets, &self.conversation, entry)
+            .count(direction, bytes, &self.conversation, entry)
     }
 
     /// Carries out deadlines that have passed.

@@ -1,4 +1,4 @@
-//! Octets on their way out of one transport.
+//! Bytes on their way out of one transport.
 
 use std::{
     io,
@@ -28,23 +28,23 @@ impl Outgoing {
         self.stalled
     }
 
-    /// Sends `octets` behind what waits.
+    /// Sends `bytes` behind what waits.
     ///
     /// What the transport does not take now is copied, right-sized, and `cx` woken when it takes
     /// more. On an error nothing waits any more.
     pub(super) fn send(
         &mut self,
         transport: &mut (impl AsyncWrite + Unpin),
-        octets: &[u8],
+        bytes: &[u8],
         cx: &mut Context<'_>,
         now: Instant,
     ) -> io::Result<()> {
         if self.is_blocked() {
-            self.unsent.extend_from_slice(octets);
+            self.unsent.extend_from_slice(bytes);
             return Ok(());
         }
-        let taken = write(transport, octets, cx)?;
-        if let Some(rest) = octets.get(taken..).filter(|rest| !rest.is_empty()) {
+        let taken = write(transport, bytes, cx)?;
+        if let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             self.unsent = rest.to_vec();
             self.sent = 0;
             self.stalled = Some(now);
@@ -52,7 +52,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Goes on sending what waits; gives whether the transport took any. On an error nothing
+    /// Goes on sending what waits; returns whether the transport took any. On an error nothing
     /// waits any more.
     pub(super) fn flush(
         &mut self,
@@ -80,7 +80,7 @@ impl Outgoing {
         self.stalled = None;
     }
 
-    /// Ends the transport's outgoing half once everything is sent; gives whether it did so now.
+    /// Ends the transport's outgoing half once everything is sent; returns whether it did so now.
     pub(super) fn finish(
         &mut self,
         transport: &mut (impl AsyncWrite + Unpin),
@@ -99,11 +99,11 @@ impl Outgoing {
 /// Writes until the transport takes no more.
 fn write(
     transport: &mut (impl AsyncWrite + Unpin),
-    octets: &[u8],
+    bytes: &[u8],
     cx: &mut Context<'_>,
 ) -> io::Result<usize> {
     let mut taken = 0;
-    while let Some(rest) = octets.get(taken..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
         match Pin::new(&mut *transport).poll_write(cx, rest) {
             Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(Ok(count)) => taken += count,

@@ -28,7 +28,7 @@ pub(super) struct Side {
     pub(super) close_received: bool,
     /// A Close has been sent to this peer: no frame may follow (RFC 6455 section 5.5.1).
     pub(super) close_sent: bool,
-    /// A Ping or Close of the proxy's own, waiting for a frame border.
+    /// A Ping or Close of the proxy's own, waiting for a frame boundary.
     waiting: Option<Box<ControlFrame>>,
     /// Nothing more will be sent to this peer.
     pub(super) finishing: bool,
@@ -53,7 +53,7 @@ impl Sides {
     /// Takes the frame that waits for the receiver of a direction, if it may be put in now.
     pub(super) fn due(&mut self, direction: Direction) -> Option<ControlFrame> {
         let (from, to) = self.pair(direction);
-        if !from.channel.at_border() {
+        if !from.channel.at_boundary() {
             return None;
         }
         let frame = to.waiting.take()?;
@@ -84,7 +84,7 @@ impl Side {
         !self.close_sent && !self.finishing
     }
 
-    /// Whether a frame of the proxy's own waits for a frame border.
+    /// Whether a frame of the proxy's own waits for a frame boundary.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }
@@ -98,9 +98,9 @@ impl Side {
         }
     }
 
-    /// How much of `length` octets may pass before the waiting frame has to be put in.
+    /// How much of `length` bytes may pass before the waiting frame has to be put in.
     pub(super) fn room_before_own(&self, from: &Side, length: usize) -> usize {
-        if self.waiting.is_none() || from.channel.at_border() {
+        if self.waiting.is_none() || from.channel.at_boundary() {
             return length;
         }
         usize::try_from(from.channel.remaining())

@@ -59,7 +59,7 @@ impl Session {
     /// Appends the fatal alert that rustls has queued.
     ///
     /// What is queued comes before any input; once it is out, rustls would look at the faulty
-    /// octets again.
+    /// bytes again.
     fn drain_alert(&mut self, reply: &mut Vec<u8>) {
         // What is left goes along: where the error came from one of several handshake messages,
         // rustls looks at the place of the next one again, and panics if it is gone.

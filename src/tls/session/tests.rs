@@ -48,7 +48,7 @@ fn roots(authority: &DevelopmentCa) -> Arc<RootCertStore> {
     Arc::new(roots)
 }
 
-/// Gives the session what the client has to say, and the client the answer.
+/// Returns the session what the client has to say, and the client the answer.
 pub(in crate::tls) fn turn(
     session: &mut Session,
     client: &mut ClientConnection,

@@ -14,7 +14,7 @@ async fn forwarded(proxy: &Proxy, backend: &Backend) -> Vec<&'static str> {
     let before = backend.requests().len();
     let root = proxy.credentials.root();
     let mut wire = proxy.dial().behind(vec![root]).connect().await;
-    wire.send(&crate::support::Upgrade::to("/").octets()).await;
+    wire.send(&crate::support::Upgrade::to("/").bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
     let got = backend.requests().remove(before);
     let is_there = |name: &&str| got.field(name).is_some();

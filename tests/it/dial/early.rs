@@ -21,7 +21,7 @@ async fn what_is_sent_before_the_101_waits_in_the_systems_buffers() {
     let dial = process.dial().await;
     let mut socket = dial.connect().await;
     let before = most_memory(&process);
-    socket.send(&Upgrade::to("/").octets()).await;
+    socket.send(&Upgrade::to("/").bytes()).await;
     backend.request().await;
     let flood = frame::binary(&[7; 1000]).repeat(OFFERED / 1000);
     // The system takes some. Then nobody does, until the backend has had its time and it ends.

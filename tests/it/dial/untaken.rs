@@ -27,7 +27,7 @@ async fn ask_and_read_nothing(proxy: &Proxy) -> Wire {
     let tcp = TcpStream::from_std(StdTcpStream::from(socket)).unwrap();
     let local = tcp.local_addr().unwrap();
     let mut wire = Wire::new(proxy.dial().over(tcp).await.unwrap(), Some(local));
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     wire
 }
 

@@ -40,7 +40,7 @@ async fn telling() -> (Backend, mpsc::UnboundedReceiver<(Vec<u8>, End)>) {
     (backend, told)
 }
 
-/// A whole message is carried, and nothing of the record behind it that is cut at any octet.
+/// A whole message is carried, and nothing of the record behind it that is cut at any byte.
 async fn nothing_of_a_cut_record_is_carried(version: usize, stop: Stop) {
     let (backend, mut told) = telling().await;
     let proxy = Proxy::start(Config::to(&backend));
@@ -89,27 +89,27 @@ async fn end_at(
 }
 
 #[tokio::test]
-async fn record_of_tls_1_2_that_fin_cuts_at_any_octet_is_not_carried() {
+async fn record_of_tls_1_2_that_fin_cuts_at_any_byte_is_not_carried() {
     nothing_of_a_cut_record_is_carried(0, Stop::Fin).await;
 }
 
 #[tokio::test]
-async fn record_of_tls_1_2_that_a_reset_cuts_at_any_octet_is_not_carried() {
+async fn record_of_tls_1_2_that_a_reset_cuts_at_any_byte_is_not_carried() {
     nothing_of_a_cut_record_is_carried(0, Stop::Reset).await;
 }
 
 #[tokio::test]
-async fn record_of_tls_1_3_that_fin_cuts_at_any_octet_is_not_carried() {
+async fn record_of_tls_1_3_that_fin_cuts_at_any_byte_is_not_carried() {
     nothing_of_a_cut_record_is_carried(1, Stop::Fin).await;
 }
 
 #[tokio::test]
-async fn record_of_tls_1_3_that_a_reset_cuts_at_any_octet_is_not_carried() {
+async fn record_of_tls_1_3_that_a_reset_cuts_at_any_byte_is_not_carried() {
     nothing_of_a_cut_record_is_carried(1, Stop::Reset).await;
 }
 
 #[tokio::test]
-async fn record_that_pauses_at_any_octet_is_carried_whole() {
+async fn record_that_pauses_at_any_byte_is_carried_whole() {
     let (proxy, _backend) = proxy().await;
     let mut other = proxy.open("/").await;
     for version in 0..BOTH.len() {
@@ -132,7 +132,7 @@ async fn record_that_pauses_at_any_octet_is_carried_whole() {
     }
 }
 
-/// Connects and asks for a WebSocket, of which the proxy gets only so many octets. Gives how many
+/// Connects and asks for a WebSocket, of which the proxy gets only so many bytes. Gives how many
 /// it got, and the client's address.
 async fn connect_up_to(
     proxy: &Proxy,
@@ -146,7 +146,7 @@ async fn connect_up_to(
     let dial = proxy.dial().version(BOTH[version]);
     let client = tokio::spawn(async move {
         let mut stream = dial.over(near).await?;
-        let request = Upgrade::to("/").octets();
+        let request = Upgrade::to("/").bytes();
         // In two records.
         for half in request.chunks(request.len().div_ceil(2)) {
             stream.write_all(half).await?;
@@ -168,7 +168,7 @@ async fn connect_up_to(
     (sent, local)
 }
 
-/// Carries octets both ways until the client has sent so many, or hangs up.
+/// Carries bytes both ways until the client has sent so many, or hangs up.
 async fn forward(client: &mut DuplexStream, tcp: &mut TcpStream, limit: usize) -> usize {
     let (mut up, mut down) = (vec![0; 1 << 14], vec![0; 1 << 14]);
     let mut sent = 0;
@@ -193,14 +193,14 @@ async fn forward(client: &mut DuplexStream, tcp: &mut TcpStream, limit: usize) -
     sent
 }
 
-/// Handshake and request, cut at places from the first octet to the last but one.
+/// Handshake and request, cut at places from the first byte to the last but one.
 async fn cut_before_the_101(version: usize, stop: Stop) {
     let reasons = ["handshake_gone", "no_request", "request_gone"];
     let (proxy, backend) = proxy().await;
     let (whole, _) = connect_up_to(&proxy, version, usize::MAX, Stop::Fin).await;
     proxy.wait_for("tidegate_connections_open", &[], 0.0).await;
     let mut so_far = 0;
-    // Signatures differ in length by an octet or two.
+    // Signatures differ in length by a byte or two.
     let places = (0..whole - 8).filter(|cut| *cut < 16 || cut % 53 == 0 || cut + 64 > whole);
     for cut in places {
         let (_, local) = connect_up_to(&proxy, version, cut, stop).await;

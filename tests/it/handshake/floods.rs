@@ -155,8 +155,8 @@ async fn message_that_never_ends_in_small_records_is_not_gathered_for_ever() {
     let endless = message(24, &vec![0; 0xffff]);
     for version in [OLD, NEW] {
         ends(version, |client| {
-            let octets = endless.iter().take(20_000);
-            let records = octets.map(|octet| client.seal(HANDSHAKE, &[*octet]));
+            let bytes = endless.iter().take(20_000);
+            let records = bytes.map(|byte| client.seal(HANDSHAKE, &[*byte]));
             records.collect::<Vec<_>>().concat()
         })
         .await;

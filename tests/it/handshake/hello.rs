@@ -85,14 +85,14 @@ async fn first_record(from: &mut DuplexStream) -> Vec<u8> {
     record
 }
 
-fn replaced(octets: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
-    let at = octets.windows(old.len()).position(|window| window == old);
+fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let at = bytes.windows(old.len()).position(|window| window == old);
     let at = at.expect("the name is in the hello");
-    [&octets[..at], new, &octets[at + old.len()..]].concat()
+    [&bytes[..at], new, &bytes[at + old.len()..]].concat()
 }
 
-fn contains(octets: &[u8], wanted: &[u8]) -> bool {
-    octets.windows(wanted.len()).any(|window| window == wanted)
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// Connects with a first flight that was changed on the way.
@@ -112,7 +112,7 @@ async fn connect_with_split_hello(proxy: &Proxy, split: impl Fn(&[u8]) -> Vec<Ve
     let client = async {
         let stream = dial.over(near).await.unwrap();
         let mut wire = Wire::new(stream, None);
-        wire.send(&Upgrade::to("/").octets()).await;
+        wire.send(&Upgrade::to("/").bytes()).await;
         assert_eq!(wire.read_head().await.status(), 101);
         wire.send(&frame::close(1000, "")).await;
         wire.read_to_end().await;
@@ -121,27 +121,27 @@ async fn connect_with_split_hello(proxy: &Proxy, split: impl Fn(&[u8]) -> Vec<Ve
 }
 
 #[tokio::test]
-async fn client_hello_is_understood_in_records_of_one_octet() {
+async fn client_hello_is_understood_in_records_of_one_byte() {
     let (proxy, _backend) = proxy().await;
     connect_with_split_hello(&proxy, |hello| {
-        let record = |octet: &u8| vec![22, 3, 1, 0, 1, *octet];
+        let record = |byte: &u8| vec![22, 3, 1, 0, 1, *byte];
         hello[5..].iter().map(record).collect()
     })
     .await;
 }
 
 #[tokio::test]
-async fn client_hello_in_single_octets_is_judged_as_a_whole_one() {
+async fn client_hello_in_single_bytes_is_judged_as_a_whole_one() {
     let backend = Backend::echo().await;
     // Routes that ask in different ways: the proxy looks into the ClientHello by itself.
     let config = Config::to(&backend)
         .route("name = 'closed'\npath = '/'\nbackend = 'echo'\nhost = ['localhost']")
         .route("name = 'open'\npath = '/'\nbackend = 'echo'\nclient_cert = 'off'");
     let proxy = Proxy::start(config);
-    let single = |hello: &[u8]| hello.iter().map(|octet| vec![*octet]).collect();
+    let single = |hello: &[u8]| hello.iter().map(|byte| vec![*byte]).collect();
     connect_with_split_hello(&proxy, single).await;
     connect_with_split_hello(&proxy, |hello| {
-        let record = |octet: &u8| vec![22, 3, 1, 0, 1, *octet];
+        let record = |byte: &u8| vec![22, 3, 1, 0, 1, *byte];
         hello[5..].iter().map(record).collect()
     })
     .await;

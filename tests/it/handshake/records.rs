@@ -1,4 +1,4 @@
-//! Records beneath a request or an open socket: keys that change, octets that are no record, ends
+//! Records beneath a request or an open socket: keys that change, bytes that are no record, ends
 //! without a word.
 
 use super::{BOTH, proxy};
@@ -24,7 +24,7 @@ pub(super) async fn secure(proxy: &Proxy, version: usize) -> (TlsStream<TcpStrea
 /// The same behind its upgrade.
 pub(super) async fn open(proxy: &Proxy, version: usize) -> (TlsStream<TcpStream>, SocketAddr) {
     let (mut stream, local) = secure(proxy, version).await;
-    stream.write_all(&Upgrade::to("/").octets()).await.unwrap();
+    stream.write_all(&Upgrade::to("/").bytes()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -80,12 +80,12 @@ async fn flood_of_key_updates_ends_its_connection_alone() {
 }
 
 #[tokio::test]
-async fn records_of_one_octet_are_carried() {
+async fn records_of_one_byte_are_carried() {
     let (proxy, _backend) = proxy().await;
     let mut socket = proxy.open("/").await;
     let message = "x".repeat(500);
-    for octet in frame::text(&message) {
-        socket.send(&[octet]).await;
+    for byte in frame::text(&message) {
+        socket.send(&[byte]).await;
     }
     assert_eq!(socket.read_frame().await.payload, message.as_bytes());
 }
@@ -142,13 +142,13 @@ async fn message_cut_off_without_close_notify_is_never_delivered_as_complete() {
     .await;
     let whole = frame::text("a message that is cut off");
     let first_fragment = frame::build(false, 0, Opcode::Text, Some(frame::MASK), b"first half");
-    for (octets, cut) in [(&whole, 10), (&first_fragment, first_fragment.len())] {
+    for (bytes, cut) in [(&whole, 10), (&first_fragment, first_fragment.len())] {
         let proxy = Proxy::start(Config::to(&backend));
         let (mut stream, local) = open(&proxy, 1).await;
-        stream.write_all(&octets[..cut]).await.unwrap();
+        stream.write_all(&bytes[..cut]).await.unwrap();
         drop(bare(stream, local));
         let (got, end) = told.recv().await.unwrap();
-        assert!(octets.starts_with(&got) && got.len() <= cut, "{got:?}");
+        assert!(bytes.starts_with(&got) && got.len() <= cut, "{got:?}");
         assert_eq!(end, End::Closed);
         let ending = [("reason", "client_gone"), ("code", "none")];
         proxy.wait_for("tidegate_endings_total", &ending, 1.0).await;

@@ -52,7 +52,7 @@ async fn the_backend_is_told_by_the_proxy_alone_and_sees_no_offer() {
             .add("Frame-Integrity", "alg=forged")
             .add("frame_integrity", "alg=forged")
             .add(EXTENSIONS, "permessage-deflate");
-        wire.send(&request.octets()).await;
+        wire.send(&request.bytes()).await;
         assert_eq!(wire.read_head().await.status(), 101);
         let told = backend.request().await;
         let expected = format!("alg=hmac-sha-256; kid=\"{KID}\"; binding={label}");
@@ -144,7 +144,7 @@ async fn required_refuses_before_the_backend_is_dialled_and_names_the_algorithms
         sealed::request("/", Binding::Message, &sealed::hmac(&shared("none"), false)),
     ] {
         let mut wire = proxy.connect().await;
-        wire.send(&request.octets()).await;
+        wire.send(&request.bytes()).await;
         let answer = wire.read_answer().await;
         assert_eq!(answer.head.status(), 400);
         let problem: serde_json::Value = serde_json::from_str(&answer.content).unwrap();
@@ -164,7 +164,7 @@ async fn hundreds_of_offers_are_refused_in_a_few_words() {
         .add(EXTENSIONS, &offers)
         .add(PROTOCOL, &names);
     let mut wire = proxy.connect().await;
-    wire.send(&request.octets()).await;
+    wire.send(&request.bytes()).await;
     let answer = wire.read_answer().await;
     assert_eq!(answer.head.status(), 400, "{}", answer.content);
     assert!(answer.content.len() < 1000, "{}", answer.content);
@@ -178,7 +178,7 @@ async fn a_route_that_allows_one_algorithm_takes_no_other() {
     let proxy = Proxy::start(config);
     let mut wire = proxy.connect().await;
     let request = sealed::request("/", Binding::Frame, &ClientOffer::sha256());
-    wire.send(&request.octets()).await;
+    wire.send(&request.bytes()).await;
     assert_eq!(wire.read_answer().await.head.status(), 400);
     open(&proxy, Binding::Frame, &hmac()).await.echoes().await;
 }
@@ -200,7 +200,7 @@ async fn a_backend_that_answers_an_extension_that_it_was_not_offered_is_refused(
     let proxy = proxy(&backend, "required");
     for binding in BINDINGS {
         let mut wire = proxy.connect().await;
-        wire.send(&sealed::request("/", binding, &hmac()).octets())
+        wire.send(&sealed::request("/", binding, &hmac()).bytes())
             .await;
         assert_eq!(wire.read_answer().await.head.status(), 502);
     }
@@ -298,7 +298,7 @@ async fn a_channel_binding_over_tls_1_2_is_refused() {
     let proxy = proxy(&backend, "required");
     let mut wire = proxy.dial().version(&TLS12).connect().await;
     let offer = sealed::hmac(&shared(KID), true);
-    wire.send(&sealed::request("/", Binding::Frame, &offer).octets())
+    wire.send(&sealed::request("/", Binding::Frame, &offer).bytes())
         .await;
     let answer = wire.read_answer().await;
     assert_eq!(answer.head.status(), 400);

@@ -34,7 +34,7 @@ fn with(kid: &str) -> ClientOffer {
 async fn is_refused(proxy: &Proxy, kid: &str) {
     let mut wire = proxy.connect().await;
     let request = sealed::request("/", Binding::Frame, &with(kid));
-    wire.send(&request.octets()).await;
+    wire.send(&request.bytes()).await;
     assert_eq!(wire.read_answer().await.head.status(), 400);
 }
 

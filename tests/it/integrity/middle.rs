@@ -21,7 +21,7 @@ pub(super) enum Change {
     Nothing,
     /// A bit of the data.
     Flip,
-    /// The last octet of the tag.
+    /// The last byte of the tag.
     FlipTag,
     /// It comes twice.
     Replay,
@@ -35,8 +35,8 @@ pub(super) enum Change {
     InjectUntagged,
     /// Text becomes binary.
     Retype,
-    /// The last octet is cut off.
-    LoseOctet,
+    /// The last byte is cut off.
+    LoseByte,
     /// The connections are cut instead of it.
     Truncate,
     /// A clean Close comes instead of it.
@@ -108,9 +108,9 @@ async fn relay(mut client: Wire, mut server: Wire, c2s: (Change, usize), s2c: (C
     let Ok(request) = client.try_read_head().await else {
         return;
     };
-    server.send(&octets_of(&request)).await;
+    server.send(&bytes_of(&request)).await;
     let head = server.read_head().await;
-    client.send(&octets_of(&head)).await;
+    client.send(&bytes_of(&head)).await;
     let mut to_server = Pump::new(c2s, true);
     let mut to_client = Pump::new(s2c, false);
     loop {
@@ -124,16 +124,16 @@ async fn relay(mut client: Wire, mut server: Wire, c2s: (Change, usize), s2c: (C
         } else {
             (&mut to_client, &mut client)
         };
-        let Some(octets) = frame.ok().and_then(|frame| pump.pass(frame)) else {
+        let Some(bytes) = frame.ok().and_then(|frame| pump.pass(frame)) else {
             return;
         };
-        if out.try_send(&octets).await.is_err() {
+        if out.try_send(&bytes).await.is_err() {
             return;
         }
     }
 }
 
-fn octets_of(head: &Head) -> Vec<u8> {
+fn bytes_of(head: &Head) -> Vec<u8> {
     let mut lines = String::new();
     for (name, value) in &head.fields {
         lines.extend([name, ": ", value, "\r\n"]);
@@ -156,20 +156,20 @@ impl Pump {
     fn pass(&mut self, frame: Frame) -> Option<Vec<u8>> {
         if frame.opcode() == Opcode::Close {
             return match self.change {
-                Change::FlipClose => Some(self.octets(&last_changed(frame))),
+                Change::FlipClose => Some(self.bytes(&last_changed(frame))),
                 Change::DropClose => None,
-                _ => Some(self.octets(&frame)),
+                _ => Some(self.bytes(&frame)),
             };
         }
         if frame.opcode().is_control() {
-            return Some(self.octets(&frame));
+            return Some(self.bytes(&frame));
         }
         let aimed_at = self.seen == self.at;
         self.seen += 1;
         match self.held.take() {
-            Some(held) => Some([self.octets(&frame), self.octets(&held)].concat()),
+            Some(held) => Some([self.bytes(&frame), self.bytes(&held)].concat()),
             None if aimed_at => self.changed(frame),
-            None => Some(self.octets(&frame)),
+            None => Some(self.bytes(&frame)),
         }
     }
 
@@ -186,7 +186,7 @@ impl Pump {
                 self.held = Some(frame);
                 return Some(Vec::new());
             }
-            Change::Replay => self.octets(&frame),
+            Change::Replay => self.bytes(&frame),
             Change::Inject => text(&[&b"transfer 1000000"[..], &[b'A'; 43]].concat()),
             Change::InjectUntagged => text(b"short"),
             _ => Vec::new(),
@@ -198,15 +198,15 @@ impl Pump {
                 frame.header.opcode = Opcode::Binary;
             }
             Change::Retype => frame.header.opcode = Opcode::Text,
-            Change::LoseOctet => {
+            Change::LoseByte => {
                 frame.payload.pop();
             }
             _ => {}
         }
-        Some([first, self.octets(&frame)].concat())
+        Some([first, self.bytes(&frame)].concat())
     }
 
-    fn octets(&self, frame: &Frame) -> Vec<u8> {
+    fn bytes(&self, frame: &Frame) -> Vec<u8> {
         let header = frame.header;
         frame::build(
             header.fin,
@@ -222,7 +222,7 @@ impl Pump {
     }
 }
 
-/// With another last octet that base64url could have as well.
+/// With another last byte that base64url could have as well.
 fn last_changed(mut frame: Frame) -> Frame {
     if let Some(last) = frame.payload.last_mut() {
         *last = if *last == b'A' { b'E' } else { b'A' };

@@ -22,14 +22,14 @@ const DELIBERATE: [Change; 11] = [
     Change::Inject,
     Change::InjectUntagged,
     Change::Retype,
-    Change::LoseOctet,
+    Change::LoseByte,
     Change::Truncate,
     Change::ForgeClose,
 ];
 const ACCIDENTAL: [Change; 4] = [
     Change::Flip,
     Change::FlipTag,
-    Change::LoseOctet,
+    Change::LoseByte,
     Change::InjectUntagged,
 ];
 const PASS: (Change, usize) = (Change::Nothing, 0);

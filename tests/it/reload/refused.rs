@@ -79,7 +79,7 @@ async fn reload_keeps_old_certificate_when_key_does_not_match() {
 
 /// In use, or broken in any way: not a part of it is in a log, a metric or a problem.
 #[tokio::test]
-async fn no_octet_of_a_private_key_is_shown() {
+async fn no_byte_of_a_private_key_is_shown() {
     let backend = Backend::echo().await;
     let proxy = Proxy::start(Config::to(&backend));
     let key = proxy.credentials.server.key_pem.to_string();

@@ -83,7 +83,7 @@ async fn reloads_in_a_row_take_no_descriptors_no_threads_and_no_memory() {
     let mut sockets = Vec::new();
     for _ in 0..SOCKETS {
         let mut socket = dial.connect().await;
-        socket.send(&Upgrade::to("/").octets()).await;
+        socket.send(&Upgrade::to("/").bytes()).await;
         assert_eq!(socket.read_head().await.status(), 101);
         sockets.push(socket);
     }

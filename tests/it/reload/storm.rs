@@ -13,7 +13,7 @@ use std::{
 use tidegate::reload::Outcome;
 use tokio::task::JoinHandle;
 
-/// A client that connects again and again, until told to stop; gives every certificate it saw.
+/// A client that connects again and again, until told to stop; returns every certificate it saw.
 struct Crowd {
     stop: Arc<AtomicBool>,
     task: JoinHandle<Vec<Vec<u8>>>,

@@ -8,7 +8,7 @@ use tracing::Level;
 /// How an upgrade with the client certificate is answered.
 async fn status(proxy: &Proxy) -> u16 {
     let mut wire = proxy.connect().await;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     let status = wire.read_head().await.status();
     wire.finish().await;
     status

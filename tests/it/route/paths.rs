@@ -47,7 +47,7 @@ async fn path_whose_readings_lead_to_different_routes_is_refused() {
     for target in AMBIGUOUS {
         let proxy = Proxy::start(config.for_another());
         let mut wire = proxy.connect().await;
-        wire.send(&Upgrade::to(target).octets()).await;
+        wire.send(&Upgrade::to(target).bytes()).await;
         let document = refusal::expect(&proxy, &mut wire, 400, "malformed").await;
         let detail = document["detail"].as_str().unwrap();
         assert!(detail.contains("not every way to read it"), "{detail}");

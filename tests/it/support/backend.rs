@@ -53,15 +53,15 @@ impl Backend {
         Self::script_at(address, echo).await
     }
 
-    /// Reads each request and answers it with these octets, then waits for the proxy to hang up.
-    pub(crate) async fn answering(octets: impl Into<Vec<u8>>) -> Self {
-        let octets = octets.into();
+    /// Reads each request and answers it with these bytes, then waits for the proxy to hang up.
+    pub(crate) async fn answering(bytes: impl Into<Vec<u8>>) -> Self {
+        let bytes = bytes.into();
         Self::script(move |mut served| {
-            let octets = octets.clone();
+            let bytes = bytes.clone();
             async move {
                 if served.request().await.is_some() {
                     // Whoever hung up before has its reasons.
-                    let _ = served.wire.try_send(&octets).await;
+                    let _ = served.wire.try_send(&bytes).await;
                     served.wire.read_to_end().await;
                 }
             }
@@ -183,7 +183,7 @@ impl Backend {
         self.seen.requests.lock().unwrap().clone()
     }
 
-    /// Waits for a request; gives the last.
+    /// Waits for a request; returns the last.
     pub(crate) async fn request(&self) -> Head {
         eventually("a request at the backend", || !self.requests().is_empty()).await;
         self.requests().pop().unwrap()

@@ -121,7 +121,7 @@ impl Dial {
     }
 
     /// A finished handshake, as far as the client can tell: over TLS 1.3 it learns with the first
-    /// octet it reads whether its certificate was accepted.
+    /// byte it reads whether its certificate was accepted.
     pub(crate) async fn connect(&self) -> Wire {
         self.session().await.wire
     }

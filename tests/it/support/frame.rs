@@ -1,4 +1,4 @@
-//! Frames as octets, valid or not.
+//! Frames as bytes, valid or not.
 
 use tidegate::frame::{Header, Opcode, mask};
 
@@ -10,7 +10,7 @@ pub(crate) const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(crate) struct Frame {
     pub(crate) header: Header,
     pub(crate) payload: Vec<u8>,
-    /// Its octets as they came.
+    /// Its bytes as they came.
     pub(crate) raw: Vec<u8>,
 }
 
@@ -37,8 +37,8 @@ pub(crate) fn text(text: &str) -> Vec<u8> {
 }
 
 /// A binary message from a client.
-pub(crate) fn binary(octets: &[u8]) -> Vec<u8> {
-    masked(Opcode::Binary, octets)
+pub(crate) fn binary(bytes: &[u8]) -> Vec<u8> {
+    masked(Opcode::Binary, bytes)
 }
 
 /// A Close from a client.
@@ -61,7 +61,7 @@ pub(crate) fn plain(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     build(true, 0, opcode, None, payload)
 }
 
-/// Any frame: `reserved` are the bits where they stand in the first octet (RSV1 is `0x40`).
+/// Any frame: `reserved` are the bits where they stand in the first byte (RSV1 is `0x40`).
 pub(crate) fn build(
     fin: bool,
     reserved: u8,
@@ -76,11 +76,11 @@ pub(crate) fn build(
         mask,
         length: payload.len() as u64,
     };
-    let mut octets = header.encode().as_slice().to_vec();
-    let start = octets.len();
-    octets.extend_from_slice(payload);
+    let mut bytes = header.encode().as_slice().to_vec();
+    let start = bytes.len();
+    bytes.extend_from_slice(payload);
     if let Some(key) = mask {
-        mask::apply(key, 0, &mut octets[start..]);
+        mask::apply(key, 0, &mut bytes[start..]);
     }
-    octets
+    bytes
 }

@@ -98,17 +98,17 @@ impl Half {
     fn open(&mut self, header: &[u8], mut body: Vec<u8>) -> (u8, Vec<u8>) {
         let (mut nonce, sequence) = self.next();
         if self.version == ProtocolVersion::TLSv1_3 {
-            let mut inner = self.open_octets(nonce, header, &mut body);
+            let mut inner = self.open_bytes(nonce, header, &mut body);
             let content = inner.pop().unwrap();
             return (content, inner);
         }
         nonce[4..].copy_from_slice(&body[..EXPLICIT]);
         let mut sealed = body.split_off(EXPLICIT);
         let additional = additional(sequence, header[0], sealed.len() - TAG);
-        (header[0], self.open_octets(nonce, &additional, &mut sealed))
+        (header[0], self.open_bytes(nonce, &additional, &mut sealed))
     }
 
-    fn open_octets(&self, nonce: [u8; 12], additional: &[u8], sealed: &mut [u8]) -> Vec<u8> {
+    fn open_bytes(&self, nonce: [u8; 12], additional: &[u8], sealed: &mut [u8]) -> Vec<u8> {
         let nonce = Nonce::assume_unique_for_key(nonce);
         let opened = self.key.open_in_place(nonce, Aad::from(additional), sealed);
         opened.unwrap().to_vec()
@@ -119,8 +119,8 @@ impl Half {
         let sequence = self.sequence;
         self.sequence += 1;
         let mut nonce: [u8; 12] = self.iv.clone().try_into().unwrap();
-        for (octet, number) in nonce[4..].iter_mut().zip(sequence.to_be_bytes()) {
-            *octet ^= number;
+        for (byte, number) in nonce[4..].iter_mut().zip(sequence.to_be_bytes()) {
+            *byte ^= number;
         }
         (nonce, sequence)
     }
@@ -176,8 +176,8 @@ fn extension(kind: u16, body: &[u8]) -> Vec<u8> {
     [&kind.to_be_bytes()[..], &counted(body)].concat()
 }
 
-/// Octets behind their count.
-fn counted(octets: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(octets.len()).unwrap();
-    [&length.to_be_bytes()[..], octets].concat()
+/// Bytes behind their count.
+fn counted(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap();
+    [&length.to_be_bytes()[..], bytes].concat()
 }

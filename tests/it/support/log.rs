@@ -55,7 +55,7 @@ pub(crate) fn lines(wanted: impl Fn(&Line) -> bool) -> Vec<Line> {
     lines.iter().filter(|line| wanted(line)).cloned().collect()
 }
 
-/// Waits until there are that many lines that satisfy a condition; gives all that do by then.
+/// Waits until there are that many lines that satisfy a condition; returns all that do by then.
 pub(crate) async fn wait(count: usize, wanted: impl Fn(&Line) -> bool) -> Vec<Line> {
     let mut changes = LOG.count.subscribe();
     let looking = async {

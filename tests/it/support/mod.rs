@@ -19,10 +19,10 @@
 //! - [`authority::Authority`]: a CA below that one, and certificates that are odd.
 //! - [`client::Dial`]: TLS to the proxy, with whatever certificate, name and version.
 //! - [`request::Upgrade`]: an upgrade request, good until a test spoils it.
-//! - [`wire::Wire`]: a transport of raw octets, heads and frames; both a client's and a backend's.
+//! - [`wire::Wire`]: a transport of raw bytes, heads and frames; both a client's and a backend's.
 //! - [`backend::Backend`]: a backend that echoes, or does what a script says.
 //! - [`refusal`]: everything that a refused request must get, leave in the log, and count.
-//! - [`frame`]: frames as octets.
+//! - [`frame`]: frames as bytes.
 //! - [`hand_made::HandMade`]: TLS records that no TLS library would send.
 //! - [`sealed::SealedSocket`]: a client whose frames or messages carry tags.
 //! - [`log`]: the lines that the proxy logs, to be awaited.

@@ -79,13 +79,13 @@ impl Process {
         self.lines(message).remove(0)
     }
 
-    /// Waits until it listens; gives the address of its first listener.
+    /// Waits until it listens; returns the address of its first listener.
     pub(crate) async fn address(&self) -> SocketAddr {
         let line = self.line("listening").await;
         line["address"].as_str().unwrap().parse().unwrap()
     }
 
-    /// Waits until it listens; gives the address of its admin listener.
+    /// Waits until it listens; returns the address of its admin listener.
     pub(crate) async fn admin(&self) -> SocketAddr {
         let line = self.line("admin listening").await;
         line["address"].as_str().unwrap().parse().unwrap()

@@ -104,7 +104,7 @@ impl Proxy {
     /// An open WebSocket, listed, counted and logged, and the head of the 101.
     pub(crate) async fn open_with(&self, request: &Upgrade) -> (Wire, Head) {
         let mut wire = self.connect().await;
-        wire.send(&request.octets()).await;
+        wire.send(&request.bytes()).await;
         let head = wire.read_head().await;
         assert_eq!(head.status(), 101, "{head}");
         // The 101 leaves before the socket is listed.
@@ -130,7 +130,7 @@ impl Proxy {
         self.reload().await;
     }
 
-    /// Reads the files anew, which must be good.
+    /// Reads the files again, which must be good.
     pub(crate) async fn reload(&self) {
         match self.try_reload().await {
             Outcome::Done { .. } | Outcome::Unchanged { .. } => {}
@@ -138,7 +138,7 @@ impl Proxy {
         }
     }
 
-    /// Reads the files anew.
+    /// Reads the files again.
     pub(crate) async fn try_reload(&self) -> Outcome {
         let reload = within("a reload", self.handle.reload(false));
         reload.await.expect("the proxy runs")
@@ -187,7 +187,7 @@ impl Proxy {
         log::lines(self.about(wire))
     }
 
-    /// Waits for as many lines about a client's connection; gives all there are by then.
+    /// Waits for as many lines about a client's connection; returns all there are by then.
     pub(crate) async fn wait_lines(&self, wire: &Wire, count: usize) -> Vec<Line> {
         log::wait(count, self.about(wire)).await
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// Reads a refusal and checks all of it: the status, the problem document (RFC 9457), the end of
 /// the connection, the one log line, and the count, which must be the first of its reason.
-/// Gives the document.
+/// Returns the document.
 pub(crate) async fn expect(proxy: &Proxy, wire: &mut Wire, status: u16, reason: &str) -> Value {
     let answer = wire.read_answer().await;
     let head = &answer.head;

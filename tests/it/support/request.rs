@@ -60,8 +60,8 @@ impl Upgrade {
         self
     }
 
-    /// Its octets.
-    pub(crate) fn octets(&self) -> Vec<u8> {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{}\r\n", self.line);
         for (name, value) in &self.fields {
             write!(text, "{name}: {value}\r\n").unwrap();

@@ -1,5 +1,5 @@
 //! A client whose frames or messages are sealed, from the parts of the protocol's core: every
-//! octet between it and the proxy is at hand.
+//! byte between it and the proxy is at hand.
 
 use super::{
     Upgrade, Wire,
@@ -24,11 +24,11 @@ use zeroize::Zeroizing;
 
 /// The secret of every key of kind `secret` here, as its kid makes it.
 pub(crate) fn secret(kid: &str) -> [u8; 32] {
-    let mut octets = [0x5a; 32];
-    for (octet, from) in octets.iter_mut().zip(kid.bytes()) {
-        *octet ^= from;
+    let mut bytes = [0x5a; 32];
+    for (byte, from) in bytes.iter_mut().zip(kid.bytes()) {
+        *byte ^= from;
     }
-    octets
+    bytes
 }
 
 /// A keyring of keys of kind `secret`, each with its state.
@@ -60,7 +60,7 @@ pub(crate) fn public(kid: &str) -> Credential {
     Credential::PublicKey(kid.parse().unwrap(), private.public_key())
 }
 
-/// An offer of `hmac-sha-256` with fresh random octets.
+/// An offer of `hmac-sha-256` with fresh random bytes.
 pub(crate) fn hmac(credential: &Credential, channel_binding: bool) -> ClientOffer {
     let (mut nonce, mut ephemeral) = ([0; 32], Zeroizing::new([0; 32]));
     rand::fill(&mut nonce).unwrap();
@@ -119,7 +119,7 @@ impl SealedSocket {
         offer: &ClientOffer,
         exporter: Option<Exporter>,
     ) -> Self {
-        wire.send(&request("/", binding, offer).octets()).await;
+        wire.send(&request("/", binding, offer).bytes()).await;
         let head = wire.read_head().await;
         assert_eq!(head.status(), 101, "{head}");
         let agreement = match binding {

@@ -1,4 +1,4 @@
-//! A transport of raw octets, heads and frames.
+//! A transport of raw bytes, heads and frames.
 
 use super::{frame::Frame, request::switching, within};
 use std::{fmt, io};
@@ -60,15 +60,15 @@ impl Wire {
         }
     }
 
-    /// Sends octets whole.
-    pub(crate) async fn send(&mut self, octets: &[u8]) {
-        self.try_send(octets).await.unwrap();
+    /// Sends bytes whole.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.try_send(bytes).await.unwrap();
     }
 
-    /// Sends octets to an end that may have gone.
-    pub(crate) async fn try_send(&mut self, octets: &[u8]) -> io::Result<()> {
+    /// Sends bytes to an end that may have gone.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         within("sending", async {
-            self.transport.write_all(octets).await?;
+            self.transport.write_all(bytes).await?;
             self.transport.flush().await
         })
         .await
@@ -85,12 +85,12 @@ impl Wire {
         within("reading", self.transport.read_buf(&mut self.received)).await
     }
 
-    /// Octets that were read and not yet asked for.
+    /// Bytes that were read and not yet asked for.
     pub(crate) fn pending(&self) -> &[u8] {
         &self.received
     }
 
-    /// Exactly that many octets.
+    /// Exactly that many bytes.
     pub(crate) async fn read_exact(&mut self, count: usize) -> Vec<u8> {
         while self.received.len() < count {
             let read = self.read_more().await.unwrap();
@@ -109,8 +109,8 @@ impl Wire {
     pub(crate) async fn try_read_head(&mut self) -> Result<Head, End> {
         loop {
             if let Some(at) = find(&self.received, b"\r\n\r\n") {
-                let octets: Vec<u8> = self.received.drain(..at + 4).collect();
-                return Ok(Head::parse(&octets));
+                let bytes: Vec<u8> = self.received.drain(..at + 4).collect();
+                return Ok(Head::parse(&bytes));
             }
             match self.read_more().await {
                 Ok(0) => return Err(End::Closed),
@@ -178,7 +178,7 @@ impl Wire {
         })
     }
 
-    /// As a backend: reads the request and answers 101; gives the request.
+    /// As a backend: reads the request and answers 101; returns the request.
     pub(crate) async fn accept_upgrade(&mut self) -> Head {
         let head = self.read_head().await;
         let answer = format!("{}\r\n", switching(&head.accept()));
@@ -197,8 +197,8 @@ impl End {
 }
 
 impl Head {
-    fn parse(octets: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(octets);
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
         let mut lines = text.trim_end_matches("\r\n").split("\r\n");
         let line = lines.next().unwrap().to_owned();
         let field = |line: &str| {
@@ -246,8 +246,8 @@ impl fmt::Display for Head {
 }
 
 /// Where a pattern first stands.
-fn find(octets: &[u8], pattern: &[u8]) -> Option<usize> {
-    octets
+fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
+    bytes
         .windows(pattern.len())
         .position(|window| window == pattern)
 }

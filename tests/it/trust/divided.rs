@@ -195,7 +195,7 @@ impl Listed {
         assert!(!failed, "{outcome:?}");
         let dial = self.proxy.dial().identity(client.clone());
         let mut wire = dial.connect().await;
-        wire.send(&crate::support::Upgrade::to("/").octets()).await;
+        wire.send(&crate::support::Upgrade::to("/").bytes()).await;
         match wire.try_read_head().await {
             Ok(head) => {
                 assert_eq!(head.status(), 101, "{head}");

@@ -47,7 +47,7 @@ async fn sockets_that_are_opened_too_fast_are_told_429() {
     let mut statuses = Vec::new();
     for _ in 0..5 {
         let mut wire = proxy.connect().await;
-        wire.send(&crate::support::Upgrade::to("/").octets()).await;
+        wire.send(&crate::support::Upgrade::to("/").bytes()).await;
         statuses.push(wire.read_head().await.status());
     }
     assert!(statuses.contains(&429), "{statuses:?}");
@@ -75,7 +75,7 @@ async fn a_flood_of_messages_ends_with_1008_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn octets_beyond_the_limit_end_with_1008() {
+async fn bytes_beyond_the_limit_end_with_1008() {
     let (proxy, _backend) = with("bytes_per_second = '1KiB'\nburst = '1s'").await;
     let mut socket = proxy.open("/").await;
     echoes(&mut socket).await;

@@ -263,7 +263,7 @@ async fn a_bad_list_is_refused_and_the_old_one_stays() {
         ),
         (b"# none yet\n".to_vec(), "no whole CRL"),
         (namesake, "is not signed by the CA of that name"),
-        (vec![0x30; 50 << 20], "the file has 52428800 octets"),
+        (vec![0x30; 50 << 20], "the file has 52428800 bytes"),
     ] {
         let outcome = listed.put(&[list], "").await;
         failed(&outcome, message);

@@ -43,7 +43,7 @@ async fn a_client_that_is_revoked_during_its_upgrade_does_not_stay() {
     let backend = Backend::hesitant(answer.clone()).await;
     let (proxy, _) = with_list(&backend).await;
     let mut wire = proxy.connect().await;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     backend.request().await;
     revoke(&proxy, &[&proxy.credentials.client]).await;
     answer.add_permits(1);

@@ -8,16 +8,16 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rustls::version::{TLS12, TLS13};
 use std::path::Path;
 
-/// A file of ticket keys, each of equal octets.
-fn keys(octets: &[u8]) -> String {
-    let line = |octet: &u8| URL_SAFE_NO_PAD.encode([*octet; 48]) + "\n";
-    octets.iter().map(line).collect()
+/// A file of ticket keys, each of equal bytes.
+fn keys(bytes: &[u8]) -> String {
+    let line = |byte: &u8| URL_SAFE_NO_PAD.encode([*byte; 48]) + "\n";
+    bytes.iter().map(line).collect()
 }
 
 /// Writes ticket keys and puts them to use.
-async fn share(proxy: &Proxy, config: &Config, octets: &[u8]) {
+async fn share(proxy: &Proxy, config: &Config, bytes: &[u8]) {
     let file = proxy.folder.path("certs/tickets.txt");
-    write_key(Path::new(&file), keys(octets).as_bytes());
+    write_key(Path::new(&file), keys(bytes).as_bytes());
     let config = config
         .clone()
         .set("tls", "ticket_keys = 'certs/tickets.txt'");
@@ -27,7 +27,7 @@ async fn share(proxy: &Proxy, config: &Config, octets: &[u8]) {
 /// Reads what is sent first: over TLS 1.3, a ticket comes with it.
 async fn upgraded(session: Session) -> bool {
     let mut wire = session.wire;
-    wire.send(&Upgrade::to("/").octets()).await;
+    wire.send(&Upgrade::to("/").bytes()).await;
     assert_eq!(wire.read_head().await.status(), 101);
     wire.send(&frame::close(1000, "")).await;
     wire.read_frame().await;

@@ -1,4 +1,4 @@
-//! What is signed anew, named and revoked.
+//! What is signed again, named and revoked.
 
 use super::*;
 

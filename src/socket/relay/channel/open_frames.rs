@@ -1,5 +1,5 @@
 //! The frame binding, opened: each frame is held until its tag is checked, then forwarded with a
-//! header that is 32 octets shorter and the mask that it came with.
+//! header that is 32 bytes shorter and the mask that it came with.
 //!
 //! The mask is indexed from the start of the payload (RFC 6455 section 5.3), so what stands
 //! before the tag stays valid as it is: nothing is masked a second time. What is held grows with
@@ -11,7 +11,7 @@ use crate::{
     integrity::{Failure, TAG_LENGTH, Tag, seal::Opener},
 };
 
-/// Octets that are unmasked at a time, to be hashed.
+/// Bytes that are unmasked at a time, to be hashed.
 const SCRATCH: usize = 4096;
 /// The same for small frames, which are not worth the clearing of the larger space.
 const SMALL_SCRATCH: usize = 256;
@@ -29,7 +29,7 @@ pub(in crate::socket::relay) struct OpenFrames {
 struct Unit {
     /// The header to forward: its length is that of the data, without the tag.
     header: Header,
-    /// Octets of payload that have come.
+    /// Bytes of payload that have come.
     come: u64,
     /// That header, and the masked data that came in earlier input; empty if all comes at once.
     held: Vec<u8>,
@@ -64,7 +64,7 @@ impl Transform for OpenFrames {
             out.extend_from_slice(header.encode().as_slice());
             return Ok(());
         };
-        self.opening.opener.begin(header.first_octet());
+        self.opening.opener.begin(header.first_byte());
         self.unit = Some(Unit {
             header: Header { length, ..header },
             come: 0,
@@ -74,13 +74,13 @@ impl Transform for OpenFrames {
         Ok(())
     }
 
-    fn payload(&mut self, octets: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn payload(&mut self, bytes: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault> {
         let Some(unit) = &mut self.unit else {
-            out.extend_from_slice(octets);
+            out.extend_from_slice(bytes);
             self.passing = !ends.frame;
             return Ok(());
         };
-        let data = unit.take(octets, &mut self.opening);
+        let data = unit.take(bytes, &mut self.opening);
         if !ends.frame {
             unit.hold(data);
             return Ok(());
@@ -99,7 +99,7 @@ impl OpenFrames {
     }
 
     /// A frame that waits for its tag has not begun on the way out.
-    pub(super) fn at_border(&self) -> bool {
+    pub(super) fn at_boundary(&self) -> bool {
         !self.passing
     }
 
@@ -122,16 +122,16 @@ impl OpenFrames {
 }
 
 impl Unit {
-    /// Hashes what is data and keeps what is tag; gives the data, masked as it came.
-    fn take<'a>(&mut self, octets: &'a [u8], opening: &mut Opening) -> &'a [u8] {
+    /// Hashes what is data and keeps what is tag; returns the data, masked as it came.
+    fn take<'a>(&mut self, bytes: &'a [u8], opening: &mut Opening) -> &'a [u8] {
         let length = self.header.length;
         let missing = usize::try_from(length.saturating_sub(self.come)).unwrap_or(usize::MAX);
-        let (data, tag) = octets.split_at_checked(missing).unwrap_or((octets, &[]));
+        let (data, tag) = bytes.split_at_checked(missing).unwrap_or((bytes, &[]));
         self.hash(data, opening);
         self.come += data.len() as u64;
         let place = usize::try_from(self.come.saturating_sub(length)).unwrap_or(TAG_LENGTH);
-        for (kept, octet) in self.tag.iter_mut().skip(place).zip(tag) {
-            *kept = *octet;
+        for (kept, byte) in self.tag.iter_mut().skip(place).zip(tag) {
+            *kept = *byte;
         }
         self.unmask_tag(place, tag.len());
         self.come += tag.len() as u64;

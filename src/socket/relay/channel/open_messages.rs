@@ -11,9 +11,9 @@ use crate::{
 pub(in crate::socket::relay) struct OpenMessages {
     scanner: Scanner,
     opening: Opening,
-    /// Octets of data that a frame may have.
+    /// Bytes of data that a frame may have.
     frame_limit: u64,
-    /// Octets of data that a message may have.
+    /// Bytes of data that a message may have.
     message_limit: u64,
     message: Option<Message>,
 }
@@ -23,7 +23,7 @@ struct Message {
     kind: MessageKind,
     /// The header of the frame under way.
     header: Header,
-    /// Octets of that frame's payload that have come.
+    /// Bytes of that frame's payload that have come.
     come: u64,
     /// The payload so far, unmasked; grows with what arrives.
     payload: Vec<u8>,
@@ -75,9 +75,9 @@ impl Transform for OpenMessages {
         Ok(())
     }
 
-    fn payload(&mut self, octets: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn payload(&mut self, bytes: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault> {
         if let Some(message) = &mut self.message {
-            message.append(octets);
+            message.append(bytes);
         }
         if ends.message {
             self.deliver(out)
@@ -114,7 +114,7 @@ impl OpenMessages {
     /// The limits count data: what is tag is known only now that the message is whole.
     ///
     /// Of the frames that are too large with what they have of the tag, the first one decides:
-    /// if its data is within the limit, it holds the first octet of the tag.
+    /// if its data is within the limit, it holds the first byte of the tag.
     fn check_limits(&self, data: usize, large: Option<usize>) -> Result<(), Violation> {
         let of_large = large.map_or(0, |start| data.saturating_sub(start));
         if of_large as u64 > self.frame_limit {
@@ -143,13 +143,13 @@ impl OpenMessages {
 }
 
 impl Message {
-    fn append(&mut self, octets: &[u8]) {
+    fn append(&mut self, bytes: &[u8]) {
         let start = self.payload.len();
-        self.payload.extend_from_slice(octets);
+        self.payload.extend_from_slice(bytes);
         if let (Some(key), Some(part)) = (self.header.mask, self.payload.get_mut(start..)) {
             mask::apply(key, self.come, part);
         }
-        self.come += octets.len() as u64;
+        self.come += bytes.len() as u64;
     }
 }
 
@@ -176,7 +176,7 @@ fn forward(kind: MessageKind, last: Header, payload: &mut [u8], out: &mut Vec<u8
 /// The length of what is forwarded of a payload whose tag is only reported not to match. One that
 /// was never sealed may be in the middle of a character where its tag would begin.
 fn reported(kind: MessageKind, payload: &[u8]) -> usize {
-    let within = |place: usize| payload.get(place).is_some_and(|octet| octet & 0xc0 == 0x80);
+    let within = |place: usize| payload.get(place).is_some_and(|byte| byte & 0xc0 == 0x80);
     payload
         .len()
         .checked_sub(kind.tag_length())

@@ -43,8 +43,8 @@ impl Seal {
         }
     }
 
-    pub(super) fn at_border(&self) -> bool {
-        self.scanner.at_border()
+    pub(super) fn at_boundary(&self) -> bool {
+        self.scanner.at_boundary()
     }
 
     pub(super) fn remaining(&self) -> u64 {
@@ -64,10 +64,10 @@ impl Seal {
         units
     }
 
-    /// The octet that the tag of a new unit begins with; `None` within a message.
+    /// The byte that the tag of a new unit begins with; `None` within a message.
     fn begin(&mut self, header: &Header) -> Option<u8> {
         let kind = match (self.unit, header.opcode) {
-            (Unit::Frame, _) => return Some(header.first_octet()),
+            (Unit::Frame, _) => return Some(header.first_byte()),
             (Unit::Message(_), Opcode::Text) => MessageKind::Text,
             (Unit::Message(_), Opcode::Binary) => MessageKind::Binary,
             (Unit::Message(_), _) => return None,
@@ -78,7 +78,7 @@ impl Seal {
 }
 
 impl Unit {
-    /// The length of the tag in a frame, in octets.
+    /// The length of the tag in a frame, in bytes.
     fn tag_length(self, header: &Header) -> usize {
         match self {
             Self::Frame => TAG_LENGTH,
@@ -118,9 +118,9 @@ impl Transform for Seal {
         Ok(())
     }
 
-    fn payload(&mut self, octets: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.sealer.update(octets);
-        out.extend_from_slice(octets);
+    fn payload(&mut self, bytes: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.sealer.update(bytes);
+        out.extend_from_slice(bytes);
         if self.unit.ends(ends) {
             let tag = self.sealer.finish().map_err(|_| Fault::Exhausted)?;
             self.unit.append_tag(&tag, out);

@@ -56,12 +56,12 @@ impl Conversation {
         Some(since + self.terms.ping)
     }
 
-    /// The client cannot be heard while its octets are not read: silence is not its fault.
+    /// The client cannot be heard while its bytes are not read: silence is not its fault.
     pub fn excuse_client(&mut self, now: Instant) {
         self.client_seen = now;
     }
 
-    /// The peer that sends in `direction` took octets that had waited. If they are the last ones
+    /// The peer that sends in `direction` took bytes that had waited. If they are the last ones
     /// for it, the closing deadline moves along, within bounds. A client shows by it that it
     /// lives: a Ping stands behind what it has still to take.
     pub fn progressed(&mut self, direction: Direction, now: Instant) {

@@ -68,7 +68,7 @@ impl Conversation {
         self.put_in(out, now);
     }
 
-    /// A drain whose Close found no frame border until the drain's deadline ended by the deadline.
+    /// A drain whose Close found no frame boundary until the drain's deadline ended by the deadline.
     fn never_told(&mut self, ending: SocketEnding) {
         let told = self.sides.client.close_sent;
         if let Some(record) = &mut self.record
@@ -144,7 +144,7 @@ impl Conversation {
         let close = close_for_client(SocketEnding::BackendGone);
         self.ending(SocketEnding::BackendGone, close.close_code(), now);
         self.sides.backend.finish();
-        if self.sides.backend.channel.at_border() {
+        if self.sides.backend.channel.at_boundary() {
             self.sides.client.send(close);
             self.put_in(out, now);
         } else {

@@ -141,7 +141,7 @@ fn backend_that_sends_on_for_ever_does_not_put_the_end_off() {
 }
 
 #[test]
-fn slow_peer_that_takes_its_last_octets_has_longer_but_not_for_ever() {
+fn slow_peer_that_takes_its_last_bytes_has_longer_but_not_for_ever() {
     let mut run = Run::new();
     run.order(SocketEnding::ClosedByOperator);
     let mut seconds = 0;
@@ -154,7 +154,7 @@ fn slow_peer_that_takes_its_last_octets_has_longer_but_not_for_ever() {
 }
 
 #[test]
-fn drain_ends_with_1012_at_a_border_even_if_every_read_ends_in_mid_frame() {
+fn drain_ends_with_1012_at_a_boundary_even_if_every_read_ends_in_mid_frame() {
     let mut run = Run::new();
     let frames: Vec<u8> = (0..10)
         .flat_map(|fill| plain(BINARY, &[fill; 100]))
@@ -163,8 +163,8 @@ fn drain_ends_with_1012_at_a_border_even_if_every_read_ends_in_mid_frame() {
     run.backend(before)
         .order(SocketEnding::Draining)
         .pass(SECOND);
-    assert_eq!(run.at_client(), before, "no border yet");
-    // 102 octets a frame: pieces of 102 leave every read in mid-frame.
+    assert_eq!(run.at_client(), before, "no boundary yet");
+    // 102 bytes a frame: pieces of 102 leave every read in mid-frame.
     behind.chunks(102).for_each(|piece| {
         run.backend(piece);
     });
@@ -221,7 +221,7 @@ fn first_ending_stays() {
 }
 
 #[test]
-fn drain_without_a_frame_border_until_its_deadline_ends_by_the_deadline() {
+fn drain_without_a_frame_boundary_until_its_deadline_ends_by_the_deadline() {
     let mut run = Run::new();
     let long = plain(BINARY, &[1; 200]);
     run.backend(&long[..100]).order(SocketEnding::Draining);
@@ -230,7 +230,7 @@ fn drain_without_a_frame_border_until_its_deadline_ends_by_the_deadline() {
 }
 
 #[test]
-fn clients_close_comes_while_the_proxys_waits_for_a_border() {
+fn clients_close_comes_while_the_proxys_waits_for_a_boundary() {
     let mut run = Run::new();
     let long = plain(BINARY, &[1; 200]);
     run.backend(&long[..100]).order(SocketEnding::Draining);
@@ -246,7 +246,7 @@ fn clients_close_comes_while_the_proxys_waits_for_a_border() {
 }
 
 #[test]
-fn backend_gone_at_a_border_is_1011() {
+fn backend_gone_at_a_boundary_is_1011() {
     let mut run = Run::new();
     run.backend(&plain(0x01, b"half a message")).ended(ToClient);
     let close = close_to_client(1011, SocketEnding::BackendGone.sentence());
@@ -336,7 +336,7 @@ fn close_of_a_peer_that_takes_nothing_more_is_still_heard() {
 }
 
 #[test]
-fn frames_pass_octet_for_octet_however_they_are_split() {
+fn frames_pass_byte_for_byte_however_they_are_split() {
     for direction in BETWEEN {
         let make = |first, payload: &[u8]| match direction {
             ToBackend => masked(first, payload),
@@ -351,15 +351,15 @@ fn frames_pass_octet_for_octet_however_they_are_split() {
             make(BINARY, &[6; 300]),
         ]
         .concat();
-        for border in 0..=stream.len() {
+        for boundary in 0..=stream.len() {
             let mut run = Run::new();
-            run.send(direction, &stream[..border]).pass(SECOND);
-            run.send(direction, &stream[border..]);
-            assert_eq!(sent_on(&mut run, direction), stream, "cut at {border}");
+            run.send(direction, &stream[..boundary]).pass(SECOND);
+            run.send(direction, &stream[boundary..]);
+            assert_eq!(sent_on(&mut run, direction), stream, "cut at {boundary}");
         }
         let mut run = without_pings();
-        stream.chunks(1).for_each(|octet| {
-            run.send(direction, octet).pass(SECOND / 2);
+        stream.chunks(1).for_each(|byte| {
+            run.send(direction, byte).pass(SECOND / 2);
         });
         assert_eq!(sent_on(&mut run, direction), stream);
         assert_eq!(run.conversation.counts(direction).messages, 3);

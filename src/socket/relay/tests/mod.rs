@@ -1,4 +1,4 @@
-//! Promises of the conversation, without a socket: octets in, octets out, the time at will.
+//! Promises of the conversation, without a socket: bytes in, bytes out, the time at will.
 
 #![allow(
     clippy::unchecked_time_subtraction,
@@ -65,17 +65,17 @@ impl Run {
         }
     }
 
-    fn client(&mut self, octets: &[u8]) -> &mut Self {
-        self.send(ToBackend, octets)
+    fn client(&mut self, bytes: &[u8]) -> &mut Self {
+        self.send(ToBackend, bytes)
     }
 
-    fn backend(&mut self, octets: &[u8]) -> &mut Self {
-        self.send(ToClient, octets)
+    fn backend(&mut self, bytes: &[u8]) -> &mut Self {
+        self.send(ToClient, bytes)
     }
 
-    fn send(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
+    fn send(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
         self.act(|conversation, out, now| {
-            conversation.receive(direction, octets, out, now);
+            conversation.receive(direction, bytes, out, now);
         })
     }
 

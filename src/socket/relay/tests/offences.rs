@@ -11,12 +11,12 @@ type Row = (Vec<u8>, Violation, u16);
 fn offences(make: impl Fn(u8, &[u8]) -> Vec<u8>) -> Vec<Row> {
     let first = |first: u8| make(first, b"a");
     let close = |code: u16| make(CLOSE, &close_payload(code, ""));
-    // A header of eight length octets, whatever they announce.
+    // A header of eight length bytes, whatever they announce.
     let announced = |length: u64| {
-        let mut octets = make(BINARY, &vec![0; 1 << 16]);
-        octets.splice(2..10, length.to_be_bytes());
-        octets.truncate(40);
-        octets
+        let mut bytes = make(BINARY, &vec![0; 1 << 16]);
+        bytes.splice(2..10, length.to_be_bytes());
+        bytes.truncate(40);
+        bytes
     };
     let mut rows = vec![
         (first(0xc1), V::ReservedBits, 1002),

@@ -44,7 +44,7 @@ impl Peer {
         self.sent > self.good.saturating_add(20)
     }
 
-    /// Sends up to `most` octets.
+    /// Sends up to `most` bytes.
     pub(super) fn send(&mut self, random: &mut Random, most: usize) -> Vec<u8> {
         let start = self.sent;
         let end = start + 1 + random.below(most);
@@ -80,7 +80,7 @@ impl Peer {
             return if self.pinged && random.one_in(2) {
                 (PONG, MARK.to_vec())
             } else {
-                (first, random.octets(length))
+                (first, random.bytes(length))
             };
         }
         let opcode = if self.fragments > 0 {
@@ -92,7 +92,7 @@ impl Peer {
         self.fragments = if fin { 0 } else { self.fragments + 1 };
         let length = random.of(&[0, 1, 20, 125, 126, 400]);
         let first = opcode | if fin { 0x80 } else { 0 };
-        (first, random.octets(length))
+        (first, random.bytes(length))
     }
 
     fn bad_frame(&mut self, random: &mut Random) -> Vec<u8> {
@@ -106,7 +106,7 @@ impl Peer {
             (CLOSE, 1),
             (PONG, 300),
         ]);
-        let payload = random.octets(length);
+        let payload = random.bytes(length);
         let mut frame = self.frame(random, first, &payload);
         if random.one_in(4) {
             // Masked where it must not be, or the reverse.
@@ -117,7 +117,7 @@ impl Peer {
 
     fn frame(&self, random: &mut Random, first: u8, payload: &[u8]) -> Vec<u8> {
         // Never the key of the proxy.
-        let key = [random.octets(3), vec![7]].concat();
+        let key = [random.bytes(3), vec![7]].concat();
         let key = key.first_chunk().copied();
         frame(first, key.filter(|_| self.direction == ToBackend), payload)
     }

@@ -7,7 +7,7 @@ use super::*;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     opcode: u8,
-    pub(super) octets: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     pub(super) payload: Vec<u8>,
     /// What the last frame of a stream still lacks.
     pub(super) missing: usize,
@@ -34,7 +34,7 @@ pub(super) struct Verdict {
 }
 
 impl Passed<'_> {
-    /// Everything that comes out is a frame of the peer's, octet for octet and in order, or one
+    /// Everything that comes out is a frame of the peer's, byte for byte and in order, or one
     /// of the proxy's own; the first Close is the end.
     pub(super) fn judge(&self) -> Result<Verdict, String> {
         let masked = self.direction == ToBackend;
@@ -49,7 +49,7 @@ impl Passed<'_> {
             while sent.next_if(|sent| self.is_answer(sent)).is_some() {}
             let next = sent.next_if(|sent| begins(sent, &frame));
             match &next {
-                Some(next) => all = next.octets.len() == frame.octets.len(),
+                Some(next) => all = next.bytes.len() == frame.bytes.len(),
                 None => self.check_own(&frame)?,
             }
             if frame.opcode == 8 {
@@ -74,7 +74,7 @@ impl Passed<'_> {
     /// The proxy itself sends whole frames: Pings to the client, and Closes.
     fn check_own(&self, frame: &Found) -> Result<(), String> {
         let ping = self.direction == ToClient && frame.opcode == 9 && frame.payload == MARK;
-        let mask = self.direction == ToClient || frame.octets[2..].starts_with(&PROXY_KEY);
+        let mask = self.direction == ToClient || frame.bytes[2..].starts_with(&PROXY_KEY);
         if frame.missing == 0 && mask && (ping || frame.opcode == 8) {
             return Ok(());
         }
@@ -84,8 +84,8 @@ impl Passed<'_> {
 
 /// Whether a frame came out as far as it was sent, or a data frame as far as it came in mid-frame.
 fn begins(sent: &Found, out: &Found) -> bool {
-    sent.octets.starts_with(&out.octets)
-        && (sent.octets.len() == out.octets.len() || out.missing > 0)
+    sent.bytes.starts_with(&out.bytes)
+        && (sent.bytes.len() == out.bytes.len() || out.missing > 0)
         && !is_held_back(out)
 }
 
@@ -112,7 +112,7 @@ pub(super) fn frames(mut stream: &[u8], masked: bool) -> Result<Vec<Found>, Stri
     let mut found = Vec::new();
     while let [first, rest @ ..] = stream {
         let frame = frame_at(*first, rest, stream, masked)?;
-        stream = &stream[frame.octets.len()..];
+        stream = &stream[frame.bytes.len()..];
         found.push(frame);
     }
     Ok(found)
@@ -120,7 +120,7 @@ pub(super) fn frames(mut stream: &[u8], masked: bool) -> Result<Vec<Found>, Stri
 
 fn frame_at(first: u8, rest: &[u8], stream: &[u8], masked: bool) -> Result<Found, String> {
     let opcode = first & 0x0f;
-    let short = rest.first().map_or(0, |octet| usize::from(octet & 0x7f));
+    let short = rest.first().map_or(0, |byte| usize::from(byte & 0x7f));
     let extended = match short {
         126 => 2,
         127 => 8,
@@ -130,7 +130,7 @@ fn frame_at(first: u8, rest: &[u8], stream: &[u8], masked: bool) -> Result<Found
     if stream.len() < header {
         return Ok(Found {
             opcode,
-            octets: stream.to_vec(),
+            bytes: stream.to_vec(),
             payload: Vec::new(),
             missing: NO_HEADER,
         });
@@ -140,7 +140,7 @@ fn frame_at(first: u8, rest: &[u8], stream: &[u8], masked: bool) -> Result<Found
     }
     let length = stream[2..2 + extended]
         .iter()
-        .fold(0, |length, octet| length << 8 | usize::from(*octet));
+        .fold(0, |length, byte| length << 8 | usize::from(*byte));
     let length = if extended == 0 { short } else { length };
     let end = (header + length).min(stream.len());
     let key = &stream[2 + extended..header];
@@ -148,8 +148,8 @@ fn frame_at(first: u8, rest: &[u8], stream: &[u8], masked: bool) -> Result<Found
     let payload = stream[header..end].iter().zip(key.iter().cycle());
     Ok(Found {
         opcode,
-        octets: stream[..end].to_vec(),
-        payload: payload.map(|(octet, key)| octet ^ key).collect(),
+        bytes: stream[..end].to_vec(),
+        payload: payload.map(|(byte, key)| byte ^ key).collect(),
         missing: header + length - end,
     })
 }

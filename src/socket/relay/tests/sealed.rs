@@ -130,18 +130,16 @@ impl Simulation {
             return;
         }
         let mut random = std::mem::replace(&mut self.random, Random::new(0));
-        let octets = self.peer(direction).send(&mut random, most);
+        let bytes = self.peer(direction).send(&mut random, most);
         self.random = random;
-        self.run.send(direction, &octets);
+        self.run.send(direction, &bytes);
     }
 
     /// What the backend has got, whole frames alone.
     fn at_backend(&self) -> Vec<(u8, Vec<u8>)> {
         let frames = reference::frames(&self.run.at_backend, true).unwrap();
         let whole = frames.into_iter().filter(|frame| frame.missing == 0);
-        whole
-            .map(|frame| (frame.octets[0], frame.payload))
-            .collect()
+        whole.map(|frame| (frame.bytes[0], frame.payload)).collect()
     }
 
     /// What the client has got, opened with its own keys: whole units alone.
@@ -152,7 +150,7 @@ impl Simulation {
         let mut got = Vec::new();
         let frames = reference::frames(&self.run.at_client, false).unwrap();
         for frame in frames.into_iter().filter(|frame| frame.missing == 0) {
-            let (first, payload) = (frame.octets[0], frame.payload);
+            let (first, payload) = (frame.bytes[0], frame.payload);
             let data = match (first, binding) {
                 (PING | PONG, _) => Ok(payload),
                 (CLOSE, _) => opener.open_close(binding, &payload).map(<[u8]>::to_vec),

@@ -92,7 +92,7 @@ impl SealedPeer {
         self.offence.is_some_and(|(start, _)| start < self.sent)
     }
 
-    /// Sends up to `most` octets.
+    /// Sends up to `most` bytes.
     pub(super) fn send(&mut self, random: &mut Random, most: usize) -> Vec<u8> {
         let start = self.sent;
         let end = start + 1 + random.below(most);
@@ -116,8 +116,8 @@ impl SealedPeer {
         self.begun = self.stream.len();
         let opcode = random.of(&[1, 2]);
         let length = random.of(&[0, 1, 30, 82, 83, 93, 94, 125, 126, 300]);
-        let letters = random.octets(length);
-        let data: Vec<u8> = letters.iter().map(|octet| b'a' + octet % 26).collect();
+        let letters = random.bytes(length);
+        let data: Vec<u8> = letters.iter().map(|byte| b'a' + byte % 26).collect();
         let whole =
             (self.binding == Binding::Message).then(|| self.seal(random, 0x80 | opcode, &data));
         let mut rest = whole
@@ -152,7 +152,7 @@ impl SealedPeer {
 
     fn control(&mut self, random: &mut Random) {
         let length = random.below(100);
-        let (first, data) = (random.of(&[PING, PONG]), random.octets(length));
+        let (first, data) = (random.of(&[PING, PONG]), random.bytes(length));
         self.push(random, first, &data);
         self.note(first, data, None);
     }
@@ -253,7 +253,7 @@ impl SealedPeer {
     }
 
     fn push(&mut self, random: &mut Random, first: u8, payload: &[u8]) {
-        let key = [random.octet(), 2, 3, 4];
+        let key = [random.byte(), 2, 3, 4];
         let key = self.sealer.as_ref().map(|_| key);
         self.stream.extend(frame(first, key, payload));
     }

@@ -43,11 +43,11 @@ fn any_frame_of_either_peer_puts_the_idle_timeout_off() {
 }
 
 #[test]
-fn a_header_octet_now_and_then_does_not_put_the_idle_timeout_off() {
+fn a_header_byte_now_and_then_does_not_put_the_idle_timeout_off() {
     let mut run = without_pings();
-    // A header of eight octets.
-    for octet in &masked(BINARY, &[0; 200])[..7] {
-        run.client(&[*octet]).pass(IDLE / 7);
+    // A header of eight bytes.
+    for byte in &masked(BINARY, &[0; 200])[..7] {
+        run.client(&[*byte]).pass(IDLE / 7);
     }
     run.pass(SECOND);
     let ending = SocketEnding::IdleTimeout;
@@ -161,7 +161,7 @@ fn client_that_still_takes_what_came_before_the_ping_is_not_given_up() {
 }
 
 #[test]
-fn ping_waits_for_the_border_of_the_backends_frame() {
+fn ping_waits_for_the_boundary_of_the_backends_frame() {
     let mut run = Run::new();
     let long = plain(BINARY, &[1; 1000]);
     run.backend(&long[..500]).pass(PING_AFTER);

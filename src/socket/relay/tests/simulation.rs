@@ -99,12 +99,12 @@ impl Simulation {
             return;
         }
         let mut random = std::mem::replace(&mut self.random, Random::new(0));
-        let octets = self.peer(direction).send(&mut random, most);
+        let bytes = self.peer(direction).send(&mut random, most);
         self.random = random;
         let before = self.produced();
-        self.run.send(direction, &octets);
+        self.run.send(direction, &bytes);
         let grown = self.produced() - before;
-        assert!(grown <= octets.len() + OWN, "{}: {grown}", self.label);
+        assert!(grown <= bytes.len() + OWN, "{}: {grown}", self.label);
     }
 
     fn produced(&self) -> usize {
@@ -192,7 +192,7 @@ impl Simulation {
             assert!(finished || last.is_none(), "{label}: finished no longer");
             if finished {
                 let last = *last.get_or_insert(length);
-                assert_eq!(last, length, "{label}: octets behind the end");
+                assert_eq!(last, length, "{label}: bytes behind the end");
             }
         }
         if self.client.ended && self.backend.ended {

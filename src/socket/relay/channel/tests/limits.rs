@@ -33,7 +33,7 @@ fn a_frame_may_have_as_much_data_as_the_limit_and_its_tag_beside() {
 }
 
 #[test]
-fn a_frame_with_one_octet_more_is_refused_by_its_header() {
+fn a_frame_with_one_byte_more_is_refused_by_its_header() {
     let mut run = small(Binding::Frame);
     let wire = sealed(&mut client(), 0x82, &[0; SMALL + 1]);
     let fault = Fault::Violation(Violation::FrameTooLarge);
@@ -77,7 +77,7 @@ fn a_message_may_have_as_much_data_as_the_limit_and_its_tag_beside() {
 }
 
 #[test]
-fn a_message_with_one_octet_more_is_refused_whatever_its_kind() {
+fn a_message_with_one_byte_more_is_refused_whatever_its_kind() {
     for (b0, kind) in KINDS {
         for (rules, violation) in [
             (client_rules(SMALL as u64), Violation::FrameTooLarge),
@@ -148,6 +148,6 @@ fn an_announced_length_takes_no_memory_until_it_arrives() {
             Channel::OpenMessages(open) => open.held_capacity(),
             _ => unreachable!(),
         };
-        assert!(held <= 64, "{held} octets for one");
+        assert!(held <= 64, "{held} bytes for one");
     }
 }

@@ -50,7 +50,7 @@ impl Run {
         Ok(())
     }
 
-    /// Octets that came out since the last call.
+    /// Bytes that came out since the last call.
     fn taken(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.out)
     }

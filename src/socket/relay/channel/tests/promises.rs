@@ -3,14 +3,14 @@
 use super::*;
 
 #[test]
-fn nothing_of_a_frame_is_put_out_before_its_last_octet() {
+fn nothing_of_a_frame_is_put_out_before_its_last_byte() {
     let mut run = open(Binding::Frame);
     let wire = sealed(&mut client(), 0x82, &[9; 300]);
     let (all_but_one, last) = wire.split_at(wire.len() - 1);
-    for octet in all_but_one.chunks(1) {
-        run.pass(octet).unwrap();
+    for byte in all_but_one.chunks(1) {
+        run.pass(byte).unwrap();
         assert!(run.out.is_empty());
-        assert!(run.channel.at_border(), "a Close may be put in");
+        assert!(run.channel.at_boundary(), "a Close may be put in");
     }
     run.pass(last).unwrap();
     assert_eq!(run.taken(), plain(0x82, &[9; 300]));
@@ -75,7 +75,7 @@ fn a_unit_too_short_for_a_tag_is_missing_it() {
         let result = run.pass(&plain(b0, &vec![b'a'; length]));
         assert_eq!(result, Err(Fault::Integrity(Failure::Missing)), "{length}");
         assert!(run.out.is_empty());
-        assert!(run.channel.at_border(), "the Close need not wait");
+        assert!(run.channel.at_boundary(), "the Close need not wait");
         assert_eq!(units(&run), (0, 0, 1, 0));
     }
 }
@@ -134,7 +134,7 @@ fn the_fragments_of_a_backend_stream_and_the_last_one_carries_the_tag_of_the_mes
     let mut run = seal(Binding::Message);
     run.pass(&frame(0x01, None, b"one ")).unwrap();
     assert_eq!(run.taken(), frame(0x01, None, b"one "));
-    assert!(run.channel.at_border());
+    assert!(run.channel.at_boundary());
     run.pass(&frame(0x80, None, b"two")).unwrap();
     let payload = message(&mut client(), MessageKind::Text, b"one two");
     assert_eq!(run.taken(), frame(0x80, None, &payload[4..]));
@@ -147,11 +147,11 @@ fn what_a_backend_sends_is_not_held() {
     let wire = frame(0x82, None, &[5; 1000]);
     run.pass(&wire[..504]).unwrap();
     assert_eq!(run.taken().len(), 504);
-    assert!(!run.channel.at_border());
+    assert!(!run.channel.at_boundary());
     assert_eq!(run.channel.remaining(), 500);
     run.pass(&wire[504..]).unwrap();
     assert_eq!(run.taken().len(), 500 + TAG_LENGTH);
-    assert!(run.channel.at_border());
+    assert!(run.channel.at_boundary());
 }
 
 #[test]
@@ -228,15 +228,15 @@ fn a_text_that_was_never_sealed_is_not_cut_within_a_character() {
 }
 
 #[test]
-fn a_reported_frame_that_is_half_out_is_no_border() {
+fn a_reported_frame_that_is_half_out_is_no_boundary() {
     let mut run = report(Binding::Frame);
     let short = plain(0x81, b"short");
     run.pass(&short[..8]).unwrap();
     assert_eq!(run.out, short[..8]);
-    assert!(!run.channel.at_border());
+    assert!(!run.channel.at_boundary());
     assert_eq!(run.channel.remaining(), 3);
     run.pass(&short[8..]).unwrap();
-    assert!(run.channel.at_border());
+    assert!(run.channel.at_boundary());
     assert_eq!(run.channel.remaining(), 0);
 }
 

@@ -15,10 +15,10 @@ struct Example {
     /// What has to come out, the Close included.
     output: Vec<u8>,
     /// Where splits may be told apart.
-    borders: Vec<usize>,
+    boundaries: Vec<usize>,
 }
 
-fn octets(hex: &str) -> Vec<u8> {
+fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex
         .chars()
         .map(|digit| u8::try_from(digit.to_digit(16).unwrap()).unwrap())
@@ -46,7 +46,7 @@ fn key(row: &Value) -> Option<[u8; 32]> {
     let mut schedules = vectors()["schedules"].as_array().unwrap().iter();
     let schedule = schedules.find(|schedule| schedule["name"] == name).unwrap();
     let key = text(schedule, &format!("k_{}", text(row, "direction")));
-    Some(octets(key).try_into().unwrap())
+    Some(bytes(key).try_into().unwrap())
 }
 
 fn binding(row: &Value) -> Binding {
@@ -77,7 +77,7 @@ fn sealing(row: &Value) -> Run {
 
 fn data(unit: &Value) -> Vec<u8> {
     match unit["data"].as_str() {
-        Some(hex) => octets(hex),
+        Some(hex) => bytes(hex),
         None => (0..unit["data_len"].as_u64().unwrap())
             .map(|index| u8::try_from(index * 31 % 251).unwrap())
             .collect(),
@@ -87,29 +87,29 @@ fn data(unit: &Value) -> Vec<u8> {
 /// The frame on the wire: as given, or put together and then compared with its hash.
 fn wire(unit: &Value, b0: u8, mask: Option<[u8; 4]>) -> Vec<u8> {
     if let Some(payload) = unit["payload"].as_str() {
-        return frame(b0, mask, &octets(payload));
+        return frame(b0, mask, &bytes(payload));
     }
     if let Some(hex) = unit["wire"].as_str() {
-        return octets(hex);
+        return bytes(hex);
     }
-    let payload = [data(unit), octets(text(unit, "tag"))].concat();
+    let payload = [data(unit), bytes(text(unit, "tag"))].concat();
     let wire = frame(b0, mask, &payload);
-    let hash: [u8; 32] = octets(text(unit, "wire_sha256")).try_into().unwrap();
+    let hash: [u8; 32] = bytes(text(unit, "wire_sha256")).try_into().unwrap();
     assert_eq!(<[u8; 32]>::from(Sha256::digest(&wire)), hash);
     wire
 }
 
 fn example(row: &Value) -> Example {
     let to_server = text(row, "direction") == "c2s";
-    let given = row["mask"].as_str().map(|hex| octets(hex).try_into());
+    let given = row["mask"].as_str().map(|hex| bytes(hex).try_into());
     let mask = to_server.then(|| given.map_or(MASK, Result::unwrap));
-    let (mut plain, mut sealed, mut borders) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut plain, mut sealed, mut boundaries) = (Vec::new(), Vec::new(), Vec::new());
     let units = row["frames"].as_array().or(row["messages"].as_array());
     for unit in units.unwrap() {
-        let b0 = octets(text(unit, "b0"))[0];
+        let b0 = bytes(text(unit, "b0"))[0];
         plain.extend(frame(b0, mask, &data(unit)));
         sealed.extend(wire(unit, b0, mask));
-        borders.push(if to_server { sealed.len() } else { plain.len() });
+        boundaries.push(if to_server { sealed.len() } else { plain.len() });
     }
     let (input, output) = if to_server {
         (sealed, plain)
@@ -122,7 +122,7 @@ fn example(row: &Value) -> Example {
         row: row.clone(),
         input,
         output,
-        borders,
+        boundaries,
     }
 }
 
@@ -144,12 +144,12 @@ impl Example {
         out
     }
 
-    /// Every octet of a short input; of a long one, its header and its tag.
+    /// Every byte of a short input; of a long one, its header and its tag.
     fn splits(&self) -> Vec<usize> {
         let near = |at: &usize| {
-            let after = |border: &usize| border.saturating_sub(*at);
+            let after = |boundary: &usize| boundary.saturating_sub(*at);
             let near_tag = |left| matches!(left, 0..3 | 31..34);
-            self.input.len() < 1000 || *at < 20 || self.borders.iter().map(after).any(near_tag)
+            self.input.len() < 1000 || *at < 20 || self.boundaries.iter().map(after).any(near_tag)
         };
         (0..=self.input.len()).filter(near).collect()
     }
@@ -173,7 +173,7 @@ fn every_example_comes_out_as_its_counterpart_at_every_split() {
 }
 
 #[test]
-fn every_example_comes_out_as_its_counterpart_octet_by_octet() {
+fn every_example_comes_out_as_its_counterpart_byte_by_byte() {
     for example in examples() {
         let out = example.run(example.input.chunks(1));
         assert!(out == example.output, "{}", example.title);
@@ -202,7 +202,7 @@ fn a_changed_bit_delivers_nothing_of_its_unit_where_there_is_a_key() {
                 let accepted = !refused && opened.is_none_or(|close| close.is_ok());
                 assert!(
                     !accepted || out.len() < example.output.len(),
-                    "{}: octet {at} bit {bit}",
+                    "{}: byte {at} bit {bit}",
                     example.title
                 );
             }
