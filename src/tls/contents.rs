@@ -38,6 +38,19 @@ impl Contents {
     }
 }
 
+/// Warnings of files of CAs that give more than they gave before: whom those issue is let in too.
+pub(super) fn more_authorities(before: &[Contents], after: &[Contents]) -> Vec<MaterialError> {
+    let warning = |new: &Contents| {
+        let same = |it: &&Contents| it.path == new.path && it.kind == Kind::Authorities;
+        let old = before.iter().find(same).map(|it| it.count);
+        let grown = old.filter(|old| new.kind == Kind::Authorities && new.count > *old)?;
+        let message = format!("it has {} CAs, and had {grown}", new.count);
+        let hint = "this reload admits more clients: those of the new CAs as well; if that is not meant, put the file back";
+        Some(MaterialError::new(&new.path, message, hint))
+    };
+    after.iter().filter_map(warning).collect()
+}
+
 /// Warnings of files that give less than they gave before.
 ///
 /// A file that is no longer named gives nothing. It is told of where all of its kind are fewer, and
@@ -116,6 +129,19 @@ mod tests {
         let after = [("a", Kind::Authorities, 1), ("b", Kind::Lists, 2)];
         assert_eq!(told(&before, &after), ["a: 1 where 3 CAs were in use"]);
         assert!(told(&before, &before).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_gives_more_cas_than_before_is_reported_and_more_of_others_is_not() {
+        let before = contents(&[("a", Kind::Authorities, 1), ("b", Kind::Lists, 1)]);
+        let after = contents(&[("a", Kind::Authorities, 2), ("b", Kind::Lists, 2)]);
+        let found = more_authorities(&before, &after);
+        let [warning] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(warning.message, "it has 2 CAs, and had 1");
+        assert!(warning.hint.starts_with("this reload admits more clients"));
+        assert!(more_authorities(&after, &before).is_empty());
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Trust {
             .and_then(|credential| credential.uri.clone());
         if let Some(in_use) = in_use {
             warnings.extend(contents::fewer(&in_use.contents, &contents));
+            warnings.extend(contents::more_authorities(&in_use.contents, &contents));
         }
         let parts = Parts {
             settings,
