@@ -10,7 +10,7 @@ use super::der::Element;
 use rustls::pki_types::{
     AlgorithmIdentifier, CertificateDer, InvalidSignature, SignatureVerificationAlgorithm,
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 /// A certificate as rustls-webpki gets to see it.
 pub(super) struct Disguised<'d> {
@@ -22,9 +22,11 @@ pub(super) struct Disguised<'d> {
 #[derive(Debug)]
 pub(super) struct Undisguised<'d> {
     algorithm: &'static dyn SignatureVerificationAlgorithm,
-    /// What certificates were signed over: as shown, and as it is.
-    signed: &'d [(Vec<u8>, Vec<u8>)],
+    signed: &'d [Signed],
 }
+
+/// What a certificate's signature is over: as shown, and as it is.
+pub(super) type Signed = (Vec<u8>, Vec<u8>);
 
 /// id-ce-certificatePolicies (RFC 5280 section 4.2.1.4), as the content of its OID.
 const POLICIES: &[u8] = &[0x55, 0x1d, 0x20];
@@ -49,19 +51,30 @@ impl<'d> Disguised<'d> {
         Self { shown, original }
     }
 
-    /// What was signed: as shown, and as it is; `None` where they are the same.
-    pub(super) fn signed(&self) -> Option<(Vec<u8>, Vec<u8>)> {
-        if self.shown == *self.original {
-            return None;
-        }
+    /// What its signature is over: as shown, and as it is.
+    fn signed(&self) -> Option<Signed> {
         Some((signed(&self.shown)?, signed(self.original)?))
     }
+}
+
+/// What the signatures of a chain are over; `None` where one is not a certificate, or where two
+/// are shown alike and are not.
+///
+/// Of two that are shown alike, one was rewritten by whoever sent it: its signature would be held
+/// against what was signed of the other, and pass.
+pub(super) fn all_signed(chain: &[Disguised<'_>]) -> Option<Vec<Signed>> {
+    let signed: Vec<_> = chain.iter().map(Disguised::signed).collect::<Option<_>>()?;
+    let mut originals = HashMap::new();
+    let told_apart = signed
+        .iter()
+        .all(|(shown, original)| *originals.entry(shown).or_insert(original) == original);
+    told_apart.then_some(signed)
 }
 
 impl<'d> Undisguised<'d> {
     pub(super) fn new(
         algorithm: &'static dyn SignatureVerificationAlgorithm,
-        signed: &'d [(Vec<u8>, Vec<u8>)],
+        signed: &'d [Signed],
     ) -> Self {
         Self { algorithm, signed }
     }

@@ -84,7 +84,7 @@ impl Paths {
         now: i64,
     ) -> Result<GoodPath, Error> {
         let chain: Vec<_> = [leaf].into_iter().chain(rest).map(Disguised::new).collect();
-        let signed: Vec<_> = chain.iter().filter_map(Disguised::signed).collect();
+        let signed = disguise::all_signed(&chain).ok_or(Error::InvalidSignatureForPublicKey)?;
         let known = self.provider.signature_verification_algorithms.all.iter();
         let known: Vec<_> = known.map(|it| Undisguised::new(*it, &signed)).collect();
         let algorithms: Vec<_> = known

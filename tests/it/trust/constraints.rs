@@ -3,7 +3,8 @@
 use super::open;
 use crate::support::{Authority, Backend, Config, Dial, Line, Proxy, authority::uri};
 use rcgen::{CertificateParams, CustomExtension, DnType, SanType};
-use rustls::AlertDescription;
+use rustls::{AlertDescription, pki_types::CertificateDer};
+use std::sync::Arc;
 
 /// RFC 5280 section 4.2.1.10, of URIs, critical.
 fn uris(parameters: &mut CertificateParams, permitted: &[&str], excluded: &[&str]) {
@@ -51,6 +52,31 @@ async fn refuses(proxy: &Proxy, dial: &Dial, words: &str) {
     assert_eq!(dial.alert().await, AlertDescription::CertificateUnknown);
     let said = |line: &Line| line.field("detail").contains(words);
     proxy.wait_line(said).await;
+}
+
+/// Who has a constrained CA's key could send it twice: as it was signed, and as the proxy shows it
+/// to the library, without the constraint. The second was never signed.
+#[tokio::test]
+async fn a_ca_whose_constraints_were_rewritten_is_not_believed_beside_the_one_that_was_signed() {
+    let backend = Backend::echo().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    let plain = Authority::of(&proxy.credentials);
+    let signed = plain.below("Constrained", |it| uris(it, &["example.org"], &[]));
+    let mut bytes = signed.certificate.to_vec();
+    let base = tlv(0x86, b"example.org");
+    let at = bytes.windows(base.len()).position(|it| it == base).unwrap();
+    bytes[at] = 0x88;
+    let rewritten = CertificateDer::from(bytes);
+    let outside = Arc::new(signed.client("A", |it| uri(it, "spiffe://other.org/a")));
+    let signed = signed.certificate.clone();
+    for chain in [
+        vec![rewritten.clone()],
+        vec![rewritten.clone(), signed.clone()],
+        vec![signed, rewritten],
+    ] {
+        let dial = proxy.dial().identity(outside.clone()).behind(chain);
+        assert_eq!(dial.alert().await, AlertDescription::DecryptError);
+    }
 }
 
 const EXCLUDED: &str = "a name that the name constraints of its CA exclude";
