@@ -14,8 +14,9 @@ use tidegate::policy::route::Host;
 use tidegate::policy::route::HostPattern;
 use tidegate::policy::route::PathPrefix;
 use tidegate::policy::route::RouteTable;
+use tidegate::request::Head;
+use tidegate::request::HeadLimits;
 use tidegate::request::HeadScanner;
-use tidegate::request::RequestHead;
 use tidegate::request::forwarded_fields;
 
 /// Hosts of the table; each has [`PATHS`].
@@ -107,12 +108,14 @@ fn head(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("request head of a browser");
     group.throughput(Throughput::Bytes(HEAD.len() as u64));
     group.bench_function("end found", |bench| {
-        bench.iter(|| HeadScanner::default().find_end(black_box(HEAD)));
+        bench.iter(|| HeadScanner::new(HeadLimits::default()).find_end(black_box(HEAD)));
     });
     group.bench_function("parsed and judged", |bench| {
-        bench.iter(|| RequestHead::parse(black_box(HEAD)).map(|head| head.is_ok()));
+        bench.iter(|| Head::parse(black_box(HEAD), HeadLimits::default()).map(|head| head.is_ok()));
     });
-    let (head, _) = RequestHead::parse(HEAD).expect("whole").expect("good");
+    let (head, _) = Head::parse(HEAD, HeadLimits::default())
+        .expect("whole")
+        .expect("good");
     group.bench_function("fields chosen for the backend", |bench| {
         bench.iter(|| forwarded_fields(black_box(&head)).count());
     });

@@ -140,7 +140,7 @@ endings! {
         CertificateBad         "certificate_bad"            Client   "the client's certificate or its signature is not valid"
     }
 
-    /// Why a request was refused, or came to nothing, from the finished handshake to the 101.
+    /// Why a request was refused, or came to nothing: up to the 101, or up to the end of its answer.
     RequestEnding
     has
         /// The HTTP status of the problem document (RFC 9457); `None` where nobody is there to read
@@ -148,10 +148,12 @@ endings! {
         status
     {
         NoRequest              "no_request"                 Client   -     "the client closed the connection without a request"
-        Gone                   "request_gone"               Client   -     "the client went away before the upgrade was complete"
+        Gone                   "request_gone"               Client   -     "the client went away before it had its answer"
         Timeout                "request_timeout"            Client   408   "no whole request came within timeouts.upgrade"
         Malformed              "malformed"                  Client   400   "the request is not valid HTTP/1.1"
         TooLarge               "header_too_large"           Client   431   "the request's header section is too large"
+        BodyTooLarge           "body_too_large"             Client   413   "the request's content is larger than limits.body"
+        Stalled                "request_stalled"            Client   408   "the client neither sent nor read for too long"
         NotWebSocket           "not_websocket"              Client   426   "the request does not ask for a WebSocket"
         Version                "websocket_version"          Client   426   "the request asks for a WebSocket version other than 13"
         NoRoute                "no_route"                   Client   404   "no route matches the request's host and path"
@@ -163,11 +165,13 @@ endings! {
         Integrity              "integrity_required"         Client   400   "the route requires frame integrity, and no acceptable offer was made"
         Limit                  "client_limit"               Client   429   "a limit of this client is reached"
         RefusedDraining        "refused_draining"           Proxy    503   "the proxy is draining"
+        ClosedByOperator       "closed_by_operator"         Proxy    503   "closed by the operator"
         Overloaded             "overloaded"                 Proxy    503   "the proxy lacks a resource of the system"
         NoBackendUp            "no_backend_up"              Backend  503   "no server of the backend is up"
         BackendUnreachable     "backend_unreachable"        Backend  502   "the backend could not be reached"
-        BackendNonsense        "backend_nonsense"           Backend  502   "the backend's answer is not a valid WebSocket handshake"
-        BackendSlow            "backend_timeout"            Backend  504   "the backend did not answer within timeouts.connect"
+        BackendNonsense        "backend_nonsense"           Backend  502   "the backend's answer is not valid"
+        BackendSlow            "backend_timeout"            Backend  504   "the backend did not answer in time"
+        BackendCut             "backend_cut"                Backend  -     "the backend's answer broke off"
         BackendDeclined        "backend_declined"           Backend  -     "the backend declined the upgrade with a status of its own"
     }
 

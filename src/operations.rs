@@ -227,6 +227,8 @@ pub struct ConnectionPage {
 /// An open connection.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConnectionRow {
+    /// `websocket`, or `request` for a plain request whose answer is not finished.
+    pub kind: &'static str,
     /// Its id, as in the log and in `X-Request-Id`.
     pub id: String,
     /// The listener that took it.

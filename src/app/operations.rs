@@ -14,7 +14,7 @@ use crate::{
         changes::{Difference, Kind},
         last::Attempt,
     },
-    roster::sockets::{ConnectionId, Entry},
+    roster::sockets::{Carries, ConnectionId, Entry},
     snapshot::Route,
     worker::Shared,
 };
@@ -192,7 +192,8 @@ fn route_statuses<'r>(
     entries: &[Arc<Entry>],
 ) -> Vec<RouteStatus> {
     let mut open: HashMap<&str, u64> = HashMap::new();
-    for entry in entries {
+    let is_socket = |entry: &&Arc<Entry>| entry.description.carries == Carries::WebSocket;
+    for entry in entries.iter().filter(is_socket) {
         *open.entry(&entry.description.route).or_default() += 1;
     }
     let status = |route: &Arc<Route>| RouteStatus {
@@ -253,6 +254,7 @@ fn server_status(server: &crate::backend::Server) -> ServerStatus {
 fn row(entry: &Entry) -> ConnectionRow {
     let about = &entry.description;
     ConnectionRow {
+        kind: about.carries.label(),
         id: entry.id.to_string(),
         listener: about.listener.to_string(),
         peer: about.peer,

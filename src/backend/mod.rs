@@ -13,6 +13,7 @@ use std::{
 };
 
 pub mod balance;
+pub mod requests;
 pub mod stream;
 
 use stream::{BackendStream, is_ours};

@@ -14,7 +14,7 @@ use crate::{
     observe::Metrics,
     policy::{ClientCertMode, judgement::Standing},
     reload::build,
-    request::RequestHead,
+    request::Head,
     runtime::clock::unix_time,
     snapshot::{
         Route, Snapshot,
@@ -165,7 +165,7 @@ impl Walk<'_> {
     /// The whole way; the inner error is the refusal.
     fn go(&mut self) -> Result<Result<(), Refused>, ExplainError> {
         let text = request(self.args);
-        let head = match RequestHead::parse(text.as_bytes()) {
+        let head = match Head::parse(text.as_bytes(), self.snapshot.limits.head) {
             Some(Ok((head, _))) => head,
             Some(Err(error)) => {
                 let detail = error.to_string();
@@ -263,7 +263,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn request(&mut self, head: &RequestHead<'_>, client: &Client) -> Result<(), Refused> {
+    fn request(&mut self, head: &Head<'_>, client: &Client) -> Result<(), Refused> {
         let route = match self.snapshot.routes.lookup(head.host(), head.path()) {
             Ok(Some(route)) => route,
             Ok(None) => {
@@ -284,7 +284,7 @@ impl Walk<'_> {
         self.origin(route, head)
     }
 
-    fn origin(&mut self, route: &Route, head: &RequestHead<'_>) -> Result<(), Refused> {
+    fn origin(&mut self, route: &Route, head: &Head<'_>) -> Result<(), Refused> {
         let Some(origins) = &route.settings.origins else {
             self.note("origin", "the route does not look at it");
             return Ok(());

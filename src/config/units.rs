@@ -71,6 +71,14 @@ pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Refusal> {
     }
 }
 
+/// A size, or `"0"` for no limit.
+pub(super) fn size_or_none(value: &DeValue<'_>) -> Result<Option<u64>, Refusal> {
+    match value {
+        DeValue::String(text) if matches!(&**text, "0" | "0B") => Ok(None),
+        _ => size(value).map(Some),
+    }
+}
+
 /// The string of a quantity. Bare numbers are refused: nobody knows what they count.
 fn quantity<'a>(
     value: &'a DeValue<'_>,

@@ -7,9 +7,8 @@ use crate::{
     socket::{backend_request::write_field, dial::Switched, switched::Declined},
     worker::refusal::Refusal,
 };
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
-use std::fmt::Write;
 
 /// A problem document (RFC 9457 section 3).
 #[derive(Serialize)]
@@ -25,101 +24,99 @@ struct Problem<'a> {
 }
 
 /// The answer to a refused request; `None` where there is nothing to say or nobody to hear it.
-pub fn refusal_response(refusal: &Refusal, id: ConnectionId) -> Option<String> {
+pub fn refusal_response(refusal: &Refusal, id: ConnectionId) -> Option<Response<Vec<u8>>> {
     let status = StatusCode::from_u16(refusal.ending.status()?).ok()?;
-    let title = status.canonical_reason().unwrap_or("Refused");
     let detail = match &refusal.detail {
         Some(detail) if !refusal.private => detail.as_str(),
         _ => refusal.ending.sentence(),
     };
     let problem = Problem {
         r#type: "about:blank",
-        title,
+        title: status.canonical_reason().unwrap_or("Refused"),
         status: status.as_u16(),
         detail,
         reason: refusal.ending.label(),
         id: id.to_string(),
     };
-    let body = serde_json::to_string(&problem).ok()?;
-    let mut head = format!("HTTP/1.1 {} {title}\r\n", status.as_u16());
-    head.push_str(extra_fields(status));
-    let _ = write!(
-        head,
-        "Content-Type: application/problem+json\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\r\n{body}",
-        body.len()
-    );
-    Some(head)
+    let mut response = Response::new(serde_json::to_vec(&problem).ok()?);
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    add_extra_fields(fields, status);
+    let media_type = HeaderValue::from_static("application/problem+json");
+    fields.insert(header::CONTENT_TYPE, media_type);
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(response)
 }
 
-/// What a status asks for beyond the document.
-fn extra_fields(status: StatusCode) -> &'static str {
+/// What a status asks for beyond the document. A refusal ends its connection.
+fn add_extra_fields(fields: &mut HeaderMap, status: StatusCode) {
+    let mut add = |name, value| fields.insert(name, HeaderValue::from_static(value));
     match status {
         // RFC 9110 section 15.5.22 and RFC 6455 section 4.4.
         StatusCode::UPGRADE_REQUIRED => {
-            "Connection: upgrade, close\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            add(header::CONNECTION, "upgrade, close");
+            add(header::UPGRADE, "websocket");
+            add(header::SEC_WEBSOCKET_VERSION, "13");
         }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            "Connection: close\r\nRetry-After: 1\r\n"
+            add(header::CONNECTION, "close");
+            add(header::RETRY_AFTER, "1");
         }
-        _ => "Connection: close\r\n",
+        _ => {
+            add(header::CONNECTION, "close");
+        }
     }
 }
 
-/// Fields of an answer that concern one hop alone, or that the proxy sets itself.
-const NOT_FOR_THE_CLIENT: [HeaderName; 8] = [
+/// Fields of an answer that concern one hop alone.
+const FOR_ONE_HOP: [HeaderName; 6] = [
     header::CONNECTION,
     header::UPGRADE,
     header::TRANSFER_ENCODING,
     header::TE,
-    header::TRAILER,
-    header::CONTENT_LENGTH,
     header::PROXY_AUTHENTICATE,
     HeaderName::from_static("keep-alive"),
 ];
 
 /// The 101 for the client.
-pub fn switching_response(switched: &Switched) -> Vec<u8> {
-    let mut head =
-        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            .to_vec();
-    write_fields(&mut head, &switched.fields);
-    head.extend_from_slice(b"\r\n");
-    head
+pub fn switching_response(switched: &Switched) -> Response<Vec<u8>> {
+    let mut response = Response::new(Vec::new());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let fields = response.headers_mut();
+    fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let mut others = switched.fields.clone();
+    remove_hop_by_hop(&mut others);
+    others.remove(header::TRAILER);
+    others.remove(header::CONTENT_LENGTH);
+    fields.extend(others);
+    response
 }
 
-/// A backend's declining answer, for the client: the connection ends behind it. Of a content that
+/// A backend's declining answer, for the client: the connection ends after it. Of a content that
 /// was cut off, what came is passed on.
-pub fn declining_response(declined: &Declined) -> Vec<u8> {
-    let Declined {
-        head: answer,
-        content,
-        ..
-    } = declined;
-    let mut line = format!("HTTP/1.1 {} ", answer.status.as_u16());
-    line.push_str(answer.status.canonical_reason().unwrap_or("Declined"));
-    let _ = write!(
-        line,
-        "\r\nConnection: close\r\nContent-Length: {}\r\n",
-        content.len()
-    );
-    let mut head = line.into_bytes();
-    write_fields(&mut head, &answer.headers);
-    head.extend_from_slice(b"\r\n");
-    head.extend_from_slice(content);
-    head
+pub fn declining_response(declined: Declined) -> Response<Vec<u8>> {
+    let Declined { head, content, .. } = declined;
+    let mut fields = head.headers;
+    remove_hop_by_hop(&mut fields);
+    fields.remove(header::TRAILER);
+    fields.remove(header::CONTENT_LENGTH);
+    let mut response = Response::new(content);
+    *response.status_mut() = head.status;
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response.headers_mut().extend(fields);
+    response
 }
 
-fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
-    let named = named_by_connection(fields);
-    for (name, value) in fields {
-        if NOT_FOR_THE_CLIENT.contains(name) || named.contains(name) {
-            continue;
-        }
-        write_field(out, name, value);
+/// Removes what concerns the hop from the backend alone: known fields, and those that `Connection`
+/// names (RFC 9110 section 7.6.1).
+pub(super) fn remove_hop_by_hop(fields: &mut HeaderMap) {
+    for name in named_by_connection(fields).iter().chain(&FOR_ONE_HOP) {
+        fields.remove(name);
     }
 }
 
-/// RFC 9110 section 7.6.1: what `Connection` names ends with this hop as well.
 fn named_by_connection(fields: &HeaderMap) -> Vec<HeaderName> {
     fields
         .get_all(header::CONNECTION)
@@ -130,6 +127,25 @@ fn named_by_connection(fields: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
+/// An answer as HTTP/1.1 has it on the wire (RFC 9112 section 4). Its content is whole, so that its
+/// length is said, but for a 101, which has none (RFC 9110 section 8.6).
+pub fn written(response: &Response<Vec<u8>>) -> Vec<u8> {
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or("Refused");
+    let mut out = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in response.headers() {
+        write_field(&mut out, name, value);
+    }
+    let content = response.body();
+    if !status.is_informational() {
+        let length = HeaderValue::from(content.len());
+        write_field(&mut out, &header::CONTENT_LENGTH, &length);
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(content);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,7 +154,8 @@ mod tests {
     #[test]
     fn a_wrong_version_is_answered_with_the_right_one() {
         let refusal = Refusal::from(RequestEnding::Version);
-        let text = refusal_response(&refusal, ConnectionId(1)).unwrap();
+        let response = refusal_response(&refusal, ConnectionId(1)).unwrap();
+        let text = String::from_utf8(written(&response)).unwrap();
         assert!(
             text.starts_with("HTTP/1.1 426 Upgrade Required\r\n"),
             "{text}"

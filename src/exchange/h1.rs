@@ -1,18 +1,20 @@
-//! Stage 4: HTTP request → what is asked for; and the answer.
+//! Stage 4: bytes → the head of a request.
 //!
-//! Takes: a TLS stream. Returns: a judged request head, and the bytes that came behind it. Refuses
-//! what is not a valid opening handshake (RFC 6455 section 4.2.1): a status with a problem
-//! document (RFC 9457). Deadline: `timeouts.upgrade`. Metric: `upgrades_total`.
+//! Takes: a TLS stream. Returns: a request's head as it was received, and the bytes that came after it.
+//! Refuses what is not HTTP/1.1 to the byte: a status with a problem document (RFC 9457). Deadline:
+//! `timeouts.upgrade`; before the first byte of a connection's later requests `timeouts.idle`, and it
+//! watches the drain. Metric: `upgrades_total`.
 
 use crate::{
     ending::RequestEnding,
-    request::{HeadScanner, RequestError, RequestHead},
+    request::{Head, HeadLimits, HeadScanner, RequestError},
     tls::{
         session::Received,
         stream::{StreamError, TlsStream},
     },
-    worker::{refusal::Refusal, visit::Visit},
+    worker::{Worker, refusal::Refusal, visit::Visit},
 };
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// A request as it was received.
@@ -21,10 +23,11 @@ pub struct Request {
     received: Vec<u8>,
     /// Bytes of the head.
     length: usize,
+    limits: HeadLimits,
 }
 
 impl Request {
-    /// Reads a whole head under its deadline; `early` came with the handshake.
+    /// Reads a whole head under its deadline; `early` came before it was asked for.
     pub async fn read(
         visit: &Visit,
         stream: &mut TlsStream,
@@ -38,17 +41,37 @@ impl Request {
     }
 
     /// Judges the head.
-    pub fn head(&self) -> Result<RequestHead<'_>, Refusal> {
-        match RequestHead::parse(&self.received) {
+    pub fn head(&self) -> Result<Head<'_>, Refusal> {
+        match Head::parse(&self.received, self.limits) {
             Some(Ok((head, _))) => Ok(head),
             Some(Err(error)) => Err(error.into()),
             None => Err(RequestEnding::Malformed.into()),
         }
     }
 
-    /// What came behind the head: frames that the client sent without waiting for the 101.
-    pub fn behind(&self) -> &[u8] {
+    /// What came after the head: the start of a content, or frames that the client sent without waiting
+    /// for the 101.
+    pub fn rest(&self) -> &[u8] {
         self.received.get(self.length..).unwrap_or_default()
+    }
+}
+
+/// Waits for the first bytes of a connection's next request; `None`: there will be none, because the
+/// client has closed, sent nothing for `timeouts.idle`, or the proxy drains.
+pub async fn wait_for_next(
+    worker: &Worker,
+    stream: &mut TlsStream,
+    idle: Duration,
+) -> Option<Vec<u8>> {
+    let mut received = Vec::new();
+    let read = stream.read(&mut received, &worker.buffers);
+    tokio::select! {
+        biased;
+        read = timeout(idle, read) => match read {
+            Ok(Ok(Received::Open)) => Some(received),
+            _ => None,
+        },
+        () = worker.shared.drain.begun() => None,
     }
 }
 
@@ -57,12 +80,14 @@ async fn receive(
     stream: &mut TlsStream,
     mut received: Vec<u8>,
 ) -> Result<Request, Refusal> {
-    let mut scanner = HeadScanner::default();
+    let limits = visit.snapshot.limits.head;
+    let mut scanner = HeadScanner::new(limits);
     loop {
         if let Some(end) = scanner.find_end(&received) {
             return Ok(Request {
                 length: end?,
                 received,
+                limits,
             });
         }
         let nothing = received.is_empty();

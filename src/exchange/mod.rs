@@ -1,60 +1,42 @@
-//! One request: read, routed, admitted, and answered or made a socket.
+//! The requests of one connection: each read, routed, admitted, and answered, or made a socket.
 //!
 //! ```text
-//! h1 ─► route ─► socket (seal, dial, 101)
-//! head   rules    └─► answer: a refusal, or what the backend declined with
+//! h1 ─► authenticate ─► route ─┬─► socket (seal, dial, 101)
+//! head     again        rules  ├─► plain, forward: streamed, then the next request
+//!                              └─► answer: a refusal, or what the backend declined with
 //! ```
 //!
 //! [`run`] strings these together: each takes what the one before returns, or ends the request with a
-//! [`Refusal`].
+//! [`Refusal`], which ends its connection as well. Every request is judged by the snapshot in use when
+//! it comes.
 
 pub mod answer;
+pub mod authenticate;
+mod forward;
 pub mod h1;
+mod plain;
+mod refuse;
 pub mod route;
+mod upgrade;
+mod wire;
 
 use crate::{
     ending::RequestEnding,
-    integrity::agreement::Agreement,
-    observe::event::{self, Parties},
     policy::ClientCertMode,
-    request::{RequestHead, asked::Asked},
-    roster::quotas::Seat,
+    request::{Content, Handshake, Head, asked::Asked},
     runtime::workers,
     snapshot::Route,
-    socket::{
-        Admitted,
-        dial::{self, Answer, Switched},
-        open::Socket,
-        relay, seal,
-    },
+    socket::{Admitted, dial::Switched, open::Socket},
     tls::{client::Client, stream::TlsStream},
     worker::{
-        random::random,
         refusal::Refusal,
         visit::{Admission, Visit},
     },
 };
 use h1::Request;
-use std::{fmt::Display, sync::Arc};
-use tokio::time::timeout;
-
-/// What a request has come to with its 101.
-struct Switching {
-    switched: Switched,
-    agreement: Option<Agreement>,
-    seat: Option<Seat>,
-    /// For the socket's own Pings and masks: drawn while a lack of it can still be told.
-    random: [u8; 12],
-}
-
-/// A refusal, and how far the request had come.
-struct Stopped {
-    refusal: Refusal,
-    route: Option<Arc<Route>>,
-    client: Option<Client>,
-    /// What was asked for, where that was understood.
-    asked: Asked,
-}
+use plain::{Done, Plain};
+use refuse::Stopped;
+use std::sync::Arc;
 
 /// What a finished handshake hands over to the exchange.
 pub struct Arrived {
@@ -68,115 +50,160 @@ pub struct Arrived {
     pub client: Result<Client, Refusal>,
 }
 
-/// Serves a connection's request until it is refused or becomes a socket.
-pub async fn run(visit: &Visit, admission: Admission, arrived: Arrived) {
+/// What became of a connection with one request.
+enum Turn {
+    /// It is a socket.
+    Open(TlsStream, Box<(Admitted, Switched)>),
+    /// It may carry another request, of which these bytes came already.
+    Again(TlsStream, Vec<u8>),
+    /// It is over, and its client can read all that was sent.
+    Close(TlsStream),
+    /// It is over where it stands.
+    Cut,
+    /// The request is refused.
+    Refuse(TlsStream, Box<Stopped>),
+}
+
+/// What a request asks for.
+enum Asks<'a> {
+    WebSocket(Handshake<'a>),
+    /// Anything else, with a content of this framing.
+    Plain(Content),
+}
+
+/// Serves a connection's requests until one is refused or becomes a socket, or there are no more.
+pub async fn run(mut visit: Visit, admission: Admission, arrived: Arrived) {
     let Arrived {
         mut stream,
-        early,
+        mut early,
         asked,
-        client,
+        mut client,
     } = arrived;
-    match upgrade(visit, &mut stream, early, asked, client).await {
-        Ok((admitted, switched)) => open(visit, admission, stream, admitted, switched),
-        Err(stopped) => refuse(visit, stream, &stopped).await,
+    loop {
+        match serve(&visit, stream, early, asked, &client).await {
+            Turn::Open(stream, opening) => return open(&visit, admission, stream, *opening),
+            Turn::Refuse(stream, stopped) => return stopped.refuse(&visit, stream).await,
+            Turn::Close(stream) => return stream.close().await,
+            Turn::Cut => return,
+            Turn::Again(kept, ahead) => (stream, early) = (kept, ahead),
+        }
+        let (idle, between) = (visit.snapshot.timeouts.idle, visit.leave());
+        if early.is_empty() {
+            match h1::wait_for_next(&between.worker, &mut stream, idle).await {
+                Some(received) => early = received,
+                None => return stream.close().await,
+            }
+        }
+        visit = between.visit();
+        client = authenticate::identify(&visit, &stream.session);
     }
 }
 
-/// From the finished handshake to the 101.
-async fn upgrade(
+/// Serves one request.
+async fn serve(
     visit: &Visit,
-    stream: &mut TlsStream,
+    mut stream: TlsStream,
     early: Vec<u8>,
     asked: ClientCertMode,
-    client: Result<Client, Refusal>,
-) -> Result<(Admitted, Switched), Stopped> {
-    let stopped = |refusal| Stopped {
-        refusal,
-        route: None,
-        client: client.as_ref().ok().cloned(),
-        asked: Asked::default(),
-    };
+    client: &Result<Client, Refusal>,
+) -> Turn {
     // The request is read even if the client is refused: only then can it be told why.
-    let request = Request::read(visit, stream, early).await.map_err(stopped)?;
-    if !visit.begins_before_drain() {
-        return Err(stopped(RequestEnding::RefusedDraining.into()));
-    }
-    let head = request.head().map_err(stopped)?;
-    let stopped = |refusal, route, client| Stopped {
-        refusal,
-        route,
-        client,
-        asked: Asked::of(&head, None),
+    let request = match Request::read(visit, &mut stream, early).await {
+        Ok(request) => request,
+        Err(refusal) => return refuse(stream, Stopped::early(refusal, client)),
     };
-    let route = match route::find(visit, &head, asked) {
-        Ok(route) => route.clone(),
-        Err(refusal) => return Err(stopped(refusal, None, client.ok())),
+    if !visit.begins_before_drain() {
+        let refusal = RequestEnding::RefusedDraining.into();
+        return refuse(stream, Stopped::early(refusal, client));
+    }
+    let head = match request.head() {
+        Ok(head) => head,
+        Err(refusal) => return refuse(stream, Stopped::early(refusal, client)),
+    };
+    let stopped = |refusal, route, client| Stopped::at(&head, refusal, route, client);
+    let found = what_and_where(visit, &head, asked);
+    let (asks, route) = match found {
+        Ok(found) => found,
+        Err((refusal, route)) => {
+            return refuse(stream, stopped(refusal, route, client.as_ref().ok()));
+        }
     };
     let client = match client {
         Ok(client) => client,
-        Err(refusal) => return Err(stopped(refusal, Some(route), None)),
+        Err(refusal) => return refuse(stream, stopped(refusal.clone(), Some(route), None)),
     };
-    match switch(visit, stream, &route, &client, &head).await {
-        Ok(switching) => {
-            let asked = Asked::of(&head, switching.switched.subprotocol());
-            let admitted = Admitted {
-                behind: request.behind().to_vec(),
-                route,
-                client,
-                agreement: switching.agreement,
-                seat: switching.seat,
-                asked,
-                random: switching.random,
-            };
-            Ok((admitted, switching.switched))
-        }
-        Err(refusal) => Err(stopped(refusal, Some(route), Some(client))),
-    }
-}
-
-/// From the route to the 101.
-async fn switch(
-    visit: &Visit,
-    stream: &mut TlsStream,
-    route: &Arc<Route>,
-    client: &Client,
-    head: &RequestHead<'_>,
-) -> Result<Switching, Refusal> {
-    route::admit(&visit.snapshot, visit.listener.index, route, client, head)?;
-    let seat = visit.seat(client)?;
-    let random = random()?;
-    let negotiated = seal::negotiate(visit, &mut stream.session, route, head)?;
-    match dial::dial(visit, route, client, head, &negotiated).await? {
-        Answer::Switched(mut switched) => {
-            let agreement = negotiated.conclude(&mut switched.fields, route.settings.integrity)?;
-            let mut response = answer::switching_response(&switched);
-            if let Some(nonce) = agreement.as_ref().and_then(Agreement::first_message) {
-                relay::push_text(&nonce, &mut response);
+    match asks {
+        Asks::WebSocket(handshake) => {
+            let upgraded =
+                upgrade::upgrade(visit, &mut stream, &route, client, &head, handshake).await;
+            match upgraded {
+                Ok((switching, switched)) => {
+                    let asked = Asked::of(&head, switched.subprotocol());
+                    let admitted = switching.admitted(request.rest(), route, client.clone(), asked);
+                    Turn::Open(stream, Box::new((admitted, switched)))
+                }
+                Err(refusal) => refuse(stream, stopped(refusal, Some(route), Some(client))),
             }
-            send(visit, stream, &response).await?;
-            Ok(Switching {
-                switched,
-                agreement,
-                seat,
-                random,
-            })
         }
-        Answer::Declined(declined) => {
-            let response = answer::declining_response(&declined);
-            send(visit, stream, &response).await?;
-            Err(Refusal::new(RequestEnding::BackendDeclined, declined))
+        Asks::Plain(content) => {
+            if let Err(refusal) = route::admit(visit, &route, client, &head) {
+                return refuse(stream, stopped(refusal, Some(route), Some(client)));
+            }
+            let plain = Plain {
+                visit,
+                route: &route,
+                client,
+                head: &head,
+                content,
+            };
+            // On the heap, so that a connection that waits or becomes a socket does not carry its room.
+            match Box::pin(plain.serve(stream, request.rest())).await {
+                Done::Again(stream, early) => Turn::Again(stream, early),
+                Done::Close(stream) => Turn::Close(stream),
+                Done::Cut => Turn::Cut,
+                Done::Refused(stream, refusal) => {
+                    let client = Some(client);
+                    refuse(stream, stopped(refusal, Some(route.clone()), client))
+                }
+            }
         }
     }
 }
 
-/// Sends an answer whole; a client that does not take it within `timeouts.write` is given up.
-async fn send(visit: &Visit, stream: &mut TlsStream, bytes: &[u8]) -> Result<(), Refusal> {
-    let write = stream.write(bytes, &visit.worker.buffers);
-    let gone = |error: &dyn Display| Refusal::new(RequestEnding::Gone, error);
-    match timeout(visit.snapshot.timeouts.write, write).await {
-        Ok(written) => written.map_err(|error| gone(&error)),
-        Err(_) => Err(gone(&"it did not take the answer within timeouts.write")),
+/// What a request asks for, and the route that it takes, if that serves it.
+#[allow(
+    clippy::type_complexity,
+    clippy::result_large_err,
+    reason = "a pair used in one place, one screen above"
+)]
+fn what_and_where<'a>(
+    visit: &Visit,
+    head: &Head<'a>,
+    asked: ClientCertMode,
+) -> Result<(Asks<'a>, Arc<Route>), (Refusal, Option<Arc<Route>>)> {
+    let asks = asks(head).map_err(|refusal| (refusal, None))?;
+    let route = route::find(visit, head, asked).map_err(|refusal| (refusal, None))?;
+    if matches!(asks, Asks::Plain(_)) && !route.settings.forwards_requests {
+        // The handshake says what it lacks.
+        let refusal = match head.handshake() {
+            Err(error) => error.into(),
+            Ok(_) => RequestEnding::NotWebSocket.into(),
+        };
+        return Err((refusal, Some(route.clone())));
     }
+    Ok((asks, route.clone()))
+}
+
+fn asks<'a>(head: &Head<'a>) -> Result<Asks<'a>, Refusal> {
+    Ok(if head.asks_for_websocket() {
+        Asks::WebSocket(head.handshake()?)
+    } else {
+        Asks::Plain(head.content()?)
+    })
+}
+
+fn refuse(stream: TlsStream, stopped: Stopped) -> Turn {
+    Turn::Refuse(stream, Box::new(stopped))
 }
 
 /// Hands a socket over to its relay, in a fresh task with only what it needs.
@@ -184,54 +211,8 @@ fn open(
     visit: &Visit,
     admission: Admission,
     stream: TlsStream,
-    admitted: Admitted,
-    switched: Switched,
+    (admitted, switched): (Admitted, Switched),
 ) {
     let (socket, relay) = Socket::open(visit, admission, stream, admitted, switched);
     workers::spawn_connection(socket.run(relay));
-}
-
-/// Tells a client why its request is refused, and ends the connection.
-async fn refuse(visit: &Visit, mut stream: TlsStream, stopped: &Stopped) {
-    let Stopped {
-        refusal,
-        route,
-        client,
-        asked,
-    } = stopped;
-    let route = route.as_deref();
-    match route {
-        Some(route) => route.metrics.refused(refusal.ending),
-        None => visit
-            .worker
-            .shared
-            .metrics
-            .refused_without_route(refusal.ending),
-    }
-    let id = visit.id.to_string();
-    let identity = client
-        .as_ref()
-        .and_then(|client| client.identity.as_ref())
-        .map(|identity| identity.display_name());
-    let parties = Parties {
-        identity: identity.as_deref(),
-        route: route.map(|route| &*route.name),
-        backend: route.map(|route| &*route.backend.name),
-        tls: Some(stream.session.version()),
-        cipher: Some(stream.session.cipher()),
-        asked: asked.details(),
-        ..visit.parties(&id)
-    };
-    event::request_refused(
-        &parties,
-        refusal.ending,
-        refusal.detail.as_ref().map(|detail| detail as &dyn Display),
-    );
-    if let Some(response) = answer::refusal_response(refusal, visit.id) {
-        let deadline = visit.snapshot.timeouts.upgrade;
-        let write = stream.write(response.as_bytes(), &visit.worker.buffers);
-        // A client that does not take its refusal is gone either way.
-        let _ = timeout(deadline, write).await;
-    }
-    stream.close().await;
 }

@@ -10,9 +10,9 @@ use crate::{
     ending::RequestEnding,
     name::origin::origin_allowed,
     policy::ClientCertMode,
-    request::RequestHead,
+    request::Head,
     snapshot::{
-        Route, Snapshot,
+        Route,
         rulebook::{ending_of_request, judge_client},
     },
     tls::client::Client,
@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// `asked` is how the TLS session asked for a certificate.
 pub fn find<'s>(
     visit: &'s Visit,
-    head: &RequestHead<'_>,
+    head: &Head<'_>,
     asked: ClientCertMode,
 ) -> Result<&'s Arc<Route>, Refusal> {
     let snapshot = &visit.snapshot;
@@ -47,16 +47,41 @@ pub fn find<'s>(
         })
 }
 
-/// Whether a client may use a route.
+/// Whether a client may use a route for a plain request.
+///
+/// Where the route lists origins, a request that names one must name one of them. Browsers name none
+/// where a page is just opened.
 pub fn admit(
-    snapshot: &Snapshot,
-    listener: usize,
+    visit: &Visit,
     route: &Route,
     client: &Client,
-    head: &RequestHead<'_>,
+    head: &Head<'_>,
 ) -> Result<(), Refusal> {
-    judge_client(snapshot, listener, route, client)
+    admit_client(visit, route, client)?;
+    match head.origins().next() {
+        Some(_) => admit_origin(route, head),
+        None => Ok(()),
+    }
+}
+
+/// Whether a client may use a route for a WebSocket.
+pub fn admit_socket(
+    visit: &Visit,
+    route: &Route,
+    client: &Client,
+    head: &Head<'_>,
+) -> Result<(), Refusal> {
+    admit_client(visit, route, client)?;
+    admit_origin(route, head)
+}
+
+fn admit_client(visit: &Visit, route: &Route, client: &Client) -> Result<(), Refusal> {
+    judge_client(&visit.snapshot, visit.listener.index, route, client)
         .map_err(|denial| Refusal::new(ending_of_request(denial), denial))?;
+    Ok(())
+}
+
+fn admit_origin(route: &Route, head: &Head<'_>) -> Result<(), Refusal> {
     if let Some(origins) = &route.settings.origins {
         origin_allowed(origins, head.origins())
             .map_err(|refusal| Refusal::new(RequestEnding::Origin, refusal))?;

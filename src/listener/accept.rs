@@ -7,14 +7,13 @@
 use super::serve::serve;
 use crate::{
     ending::HandshakeEnding,
-    roster::sockets::ConnectionId,
     runtime::{permits::Held, workers},
     worker::{
         Worker,
+        random::new_id,
         visit::{Admission, Listener, Visit},
     },
 };
-use aws_lc_rs::rand;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::{cell::OnceCell, io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
@@ -117,14 +116,6 @@ fn keep_alive() -> TcpKeepalive {
     TcpKeepalive::new()
         .with_time(Duration::from_mins(1))
         .with_interval(Duration::from_secs(15))
-}
-
-/// 64 random bits: unique enough over restarts and a fleet, and short in a log.
-fn new_id() -> ConnectionId {
-    let mut bytes = [0; 8];
-    // The generator fails only where the system has no randomness at all; then ids repeat.
-    let _ = rand::fill(&mut bytes);
-    ConnectionId(u64::from_ne_bytes(bytes))
 }
 
 /// Accept errors (out of file descriptors, mostly) slow accepting down and never end it.

@@ -1,14 +1,13 @@
-//! One TCP and TLS connection: accepted, secured, its client identified, and handed to its exchange.
+//! One TCP and TLS connection: accepted, secured, and handed to its exchanges.
 //!
 //! ```text
-//! accept ─► handshake ─► authenticate ─► exchange
-//!  TCP         TLS         identity
+//! accept ─► handshake ─► exchange
+//!  TCP         TLS       identity, requests
 //! ```
 //!
 //! [`serve`](serve::serve) strings the stages together; [`run`](run::run) is a worker's loop.
 
 pub mod accept;
-pub mod authenticate;
 pub mod handshake;
 pub mod run;
 pub mod serve;

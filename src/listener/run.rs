@@ -1,6 +1,7 @@
 //! A worker's loop: it accepts on its sockets and sweeps its connections.
 
 use crate::{
+    backend::requests::Pool,
     listener::accept,
     runtime::{buffers::Buffers, clock::unix_time, permits::Turnstile, workers},
     worker::{Shared, Worker, known_clients::KnownClients, visit::Listener},
@@ -35,6 +36,7 @@ pub async fn run(
         shared,
         buffers: Buffers::default(),
         turnstile: Turnstile::default(),
+        requests: Pool::default(),
         clients: KnownClients::default(),
     });
     for Bound { listener, socket } in bound {
@@ -60,5 +62,6 @@ async fn sweep(worker: Rc<Worker>) {
         ticks.tick().await;
         let connections = &worker.shared.connections;
         connections.sweep(worker.index, unix_time());
+        worker.requests.sweep();
     }
 }

@@ -1,11 +1,8 @@
 //! The stages of one connection, one after the other.
 
-use super::{
-    authenticate,
-    handshake::{self, Failed},
-};
+use super::handshake::{self, Failed};
 use crate::{
-    exchange::{self, Arrived},
+    exchange::{self, Arrived, authenticate},
     runtime::permits::Held,
     tls::{client::Client, stream::linger},
     worker::visit::{Admission, Visit},
@@ -46,5 +43,5 @@ pub async fn serve(visit: Visit, admission: Admission, tcp: TcpStream, handshake
         asked: secured.mode,
         client,
     };
-    exchange::run(&visit, admission, arrived).await;
+    exchange::run(visit, admission, arrived).await;
 }

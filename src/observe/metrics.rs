@@ -53,6 +53,11 @@ const PING: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
+/// As HTTP servers have it, and longer, for long polls and streams.
+const REQUEST: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0,
+];
+
 /// Every metric of the process. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -113,6 +118,7 @@ struct Shared {
 struct Histograms {
     socket: HistogramVec,
     ping: HistogramVec,
+    request: HistogramVec,
     connect: HistogramVec,
 }
 
@@ -188,6 +194,11 @@ impl Metrics {
     /// Counts a request that was refused before a route was found for it.
     pub fn refused_without_route(&self, ending: RequestEnding) {
         self.shared.unrouted.results.ended(ending);
+    }
+
+    /// Counts a plain request that was refused before a route was found for it.
+    pub fn request_refused_without_route(&self, method: &str, ending: RequestEnding) {
+        self.shared.unrouted.requests.ended(method, ending.status());
     }
 
     /// Counts how a TLS session began.
@@ -274,7 +285,8 @@ impl Shared {
         let series = names.series(route.route, |upgrades| {
             let socket = self.histograms.socket.with_label_values(&[route.route]);
             let ping = self.histograms.ping.with_label_values(&[route.route]);
-            RouteSeries::new(upgrades, socket, ping)
+            let request = self.histograms.request.with_label_values(&[route.route]);
+            RouteSeries::new(upgrades, [socket, ping, request])
         });
         let open = names.open(route.route, route.backend);
         Arc::new(RouteMetrics { series, open })
@@ -346,10 +358,12 @@ impl Histograms {
         let of = |name, help, buckets, label| histogram(registry, name, help, buckets, label);
         let socket = "How long WebSockets were open.";
         let ping = "From a Ping of the proxy to the client's Pong.";
+        let request = "From a plain request's head to the end of its answer.";
         let connect = "How long connecting to a server took.";
         Ok(Self {
             socket: of("websocket", socket, SOCKET, "route")?,
             ping: of("ping", ping, PING, "route")?,
+            request: of("request", request, REQUEST, "route")?,
             connect: of("backend_connect", connect, CONNECT, "backend")?,
         })
     }

@@ -12,6 +12,7 @@ mod log_queue;
 mod metrics;
 mod names;
 mod process;
+mod requests;
 mod results;
 mod route;
 mod series;

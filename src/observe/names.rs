@@ -66,6 +66,7 @@ impl Names {
 impl AllNames {
     pub(super) fn collect(&self, out: &mut Exposition) {
         route::collect_upgrades(&self.upgrades, out);
+        route::collect_requests(&self.upgrades, out);
         route::collect_open(&self.open, out);
         route::collect_traffic(&self.series, out);
         self.servers.collect(out);

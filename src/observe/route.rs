@@ -2,6 +2,7 @@
 
 use super::{
     label::{Direction, ENDING_SERIES, EndingSeries, OPCODES, UnitResult},
+    requests::Requests,
     results::Results,
     series::{self, Count, Exposition, Family},
     worker::{WorkerRoute, Workers},
@@ -30,6 +31,7 @@ pub(super) struct RouteSeries {
     workers: Workers,
     socket_seconds: Histogram,
     ping_seconds: Histogram,
+    request_seconds: Histogram,
 }
 
 /// Results of upgrade requests.
@@ -37,6 +39,8 @@ pub(super) struct RouteSeries {
 pub(super) struct Upgrades {
     pub(super) route: String,
     pub(super) results: Results<RequestEnding>,
+    /// Requests that ask for no WebSocket.
+    pub(super) requests: Requests,
 }
 
 /// Open sockets of one route with one backend.
@@ -65,6 +69,17 @@ impl RouteMetrics {
     /// Counts a refused upgrade.
     pub fn refused(&self, ending: RequestEnding) {
         self.series.upgrades.results.ended(ending);
+    }
+
+    /// Counts a plain request that was refused.
+    pub fn request_refused(&self, method: &str, ending: RequestEnding) {
+        self.series.upgrades.requests.ended(method, ending.status());
+    }
+
+    /// Counts a plain request that ended with this status, or without an answer, and how long it took.
+    pub fn requested(&self, method: &str, status: Option<u16>, took: Duration) {
+        self.series.upgrades.requests.ended(method, status);
+        self.series.request_seconds.observe(took.as_secs_f64());
     }
 
     /// Counts a finished upgrade, and the WebSocket as open.
@@ -114,7 +129,7 @@ impl Drop for SocketGuard {
 }
 
 impl RouteSeries {
-    pub(super) fn new(upgrades: Arc<Upgrades>, socket: Histogram, ping: Histogram) -> Self {
+    pub(super) fn new(upgrades: Arc<Upgrades>, [socket, ping, request]: [Histogram; 3]) -> Self {
         Self {
             name: upgrades.route.clone(),
             upgrades,
@@ -122,6 +137,7 @@ impl RouteSeries {
             workers: Workers::default(),
             socket_seconds: socket,
             ping_seconds: ping,
+            request_seconds: request,
         }
     }
 
@@ -166,6 +182,7 @@ impl Upgrades {
         Self {
             route: route.to_owned(),
             results: Results::default(),
+            requests: Requests::default(),
         }
     }
 }
@@ -185,6 +202,14 @@ pub(super) fn collect_upgrades(all: &[Arc<Upgrades>], out: &mut Exposition) {
     let mut family = out.family(series::UPGRADES);
     for upgrades in all {
         upgrades.results.collect(&upgrades.route, &mut family);
+    }
+}
+
+/// The family of all plain requests.
+pub(super) fn collect_requests(all: &[Arc<Upgrades>], out: &mut Exposition) {
+    let mut family = out.family(series::REQUESTS);
+    for upgrades in all {
+        upgrades.requests.collect(&upgrades.route, &mut family);
     }
 }
 

@@ -57,6 +57,7 @@ shapes! {
     ACCEPT_ERRORS     Counter "tidegate_accept_errors_total"     ["listener"] "Errors of accept(2), after each of which the listener pauses."
     HANDSHAKES        Counter "tidegate_handshakes_total"        ["listener" "result"] "TLS handshakes by result: ok, or why there was none."
     UPGRADES          Counter "tidegate_upgrades_total"          ["route" "result"] "Upgrade requests by result: ok, or why there was no 101; route none: no route was found."
+    REQUESTS          Counter "tidegate_requests_total"          ["route" "method" "code"] "Plain HTTP requests by method and class of status; code none: no answer; route none: no route was found."
     SOCKETS_OPEN      Gauge   "tidegate_websockets_open"         ["route" "backend"] "Open WebSockets."
     ENDINGS           Counter "tidegate_endings_total"           ["route" "by" "reason" "code"] "WebSockets that ended, by who brought it about, why, and the close code (none: no Close)."
     FRAMES            Counter "tidegate_frames_total"            ["route" "direction" "opcode"] "Frames forwarded."

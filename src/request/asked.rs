@@ -1,7 +1,7 @@
 //! What a client asked for, as the lines of its connection show it: bounded, because a socket keeps
 //! it for its last line.
 
-use crate::request::RequestHead;
+use crate::request::Head;
 
 /// Stands between the values: no field of a request has a line break.
 const SEPARATOR: char = '\n';
@@ -33,7 +33,7 @@ pub struct Details<'a> {
 
 impl Asked {
     /// What a request says, and the subprotocol that was chosen.
-    pub fn of(head: &RequestHead<'_>, subprotocol: Option<&[u8]>) -> Self {
+    pub fn of(head: &Head<'_>, subprotocol: Option<&[u8]>) -> Self {
         let first = |name| head.values(name).next().unwrap_or_default();
         let path = without_query(head.path());
         let mut text = String::with_capacity(LONG);
@@ -88,6 +88,7 @@ fn push(text: &mut String, value: &[u8], limit: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::HeadLimits;
 
     fn asked(line: &str, fields: &str, subprotocol: Option<&[u8]>) -> Asked {
         let received = format!(
@@ -95,7 +96,9 @@ mod tests {
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
         );
-        let (head, _) = RequestHead::parse(received.as_bytes()).unwrap().unwrap();
+        let (head, _) = Head::parse(received.as_bytes(), HeadLimits::default())
+            .unwrap()
+            .unwrap();
         Asked::of(&head, subprotocol)
     }
 

@@ -15,7 +15,7 @@
 //! Everything else goes on as it came, in its order. `Host` and the `Sec-WebSocket-` fields are
 //! among it; whoever writes the backend's request replaces those that it negotiates itself.
 
-use super::{Field, RequestHead};
+use super::{Field, Head};
 
 /// Fields towards the backend that only the proxy may set.
 pub const SET_BY_PROXY: &[&str] = &[
@@ -66,10 +66,10 @@ const FOR_ONE_HOP: &[&str] = &[
 
 /// The client's fields for the backend, in their order.
 pub fn forwarded_fields<'h, 'a>(
-    head: &'h RequestHead<'a>,
+    head: &'h Head<'a>,
 ) -> impl Iterator<Item = Field<'a>> + use<'h, 'a> {
     let named = |field: &Field<'_>| {
-        let mut named = head.named_by_connection.iter();
+        let mut named = head.connection.named.iter();
         named.any(|name| field.name.as_bytes().eq_ignore_ascii_case(name))
     };
     let stays = move |field: &Field<'_>| !is_left_out(field.name) && !named(field);
@@ -99,6 +99,7 @@ fn is_spelling_of(name: &str, known: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::HeadLimits;
 
     const GOOD: &[&str] = &[
         "Host: a.test",
@@ -111,7 +112,9 @@ mod tests {
     fn forwarded(more: &[&str]) -> Vec<String> {
         let fields = [GOOD, more].concat().join("\r\n");
         let received = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
-        let (head, _) = RequestHead::parse(received.as_bytes()).unwrap().unwrap();
+        let (head, _) = Head::parse(received.as_bytes(), HeadLimits::default())
+            .unwrap()
+            .unwrap();
         forwarded_fields(&head)
             .map(|field| field.name.to_owned())
             .collect()

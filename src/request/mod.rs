@@ -1,12 +1,14 @@
-//! The client's request: is it, to the byte, one HTTP/1.1 request for a WebSocket?
+//! The head of a client's request: is it, to the byte, one HTTP/1.1 request, and what does it ask for?
 //!
 //! Stricter than parsers have to be. A proxy and its backend must read the same request, so
 //! whatever two readers could read differently is refused here: bare LF, folded lines, doubled
-//! `Host`, content in any form. A path that can be read in two ways is the route table's to judge.
+//! `Host`, two framings of one content. A path that can be read in two ways is the route table's to judge.
 //!
-//! A head is judged in this order, and the first fault is told: bytes and size, request line
-//! and fields, `Host`, content, target, `Connection`, `Upgrade`, method, version, key.
+//! A head is judged in this order, and the first fault is reported: bytes and size, request line
+//! and fields, `Host`, method, target, `Connection`. What a WebSocket asks for beyond that is judged by
+//! [`Head::handshake`], and what frames a content by [`Head::content`].
 
+mod content;
 mod error;
 mod forward;
 mod rules;
@@ -14,22 +16,41 @@ mod scan;
 mod syntax;
 mod target;
 
+pub use content::{Content, Extent};
 pub use error::RequestError;
 pub use forward::{CLAIMS_OF_OTHER_PROXIES, SET_BY_PROXY, forwarded_fields};
-pub use scan::{HeadScanner, MAX_FIELDS, MAX_HEAD};
+pub use scan::{HeadLimits, HeadScanner};
 
 use crate::name::host::Host;
+use error::malformed;
 
-/// An opening handshake that is as it must be, borrowed from the bytes that were received.
+/// A request's head, borrowed from the bytes that were received.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestHead<'a> {
+pub struct Head<'a> {
+    method: &'a str,
+    version: Version,
     path_and_query: &'a str,
     path: &'a str,
     host: Host,
     host_field: &'a str,
-    key: &'a str,
     fields: Vec<Field<'a>>,
-    named_by_connection: Vec<&'a [u8]>,
+    connection: rules::Connection<'a>,
+}
+
+/// The version of HTTP in the request line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0: no WebSocket, and its connection ends with the answer.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// A valid opening handshake (RFC 6455 section 4.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handshake<'a> {
+    /// `Sec-WebSocket-Key`.
+    pub key: &'a str,
 }
 
 /// One field of a request, without the white space around its value.
@@ -41,43 +62,108 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-impl<'a> RequestHead<'a> {
-    /// Parses and judges the head at the start of what was received, and tells its length;
-    /// `None` while its end is not there. Whatever follows belongs to the WebSocket.
+impl<'a> Head<'a> {
+    /// Parses and judges the head at the start of what was received, and returns its length with it;
+    /// `None` while its end is not there. What follows is the request's content, or its WebSocket.
     ///
     /// To read a head in pieces, ask a [`HeadScanner`] until it finds the end, then parse once.
-    pub fn parse(received: &'a [u8]) -> Option<Result<(Self, usize), RequestError>> {
-        let end = HeadScanner::default().find_end(received)?;
+    pub fn parse(
+        received: &'a [u8],
+        limits: HeadLimits,
+    ) -> Option<Result<(Self, usize), RequestError>> {
+        let end = HeadScanner::new(limits).find_end(received)?;
         let judged = end.and_then(|end| {
             let head = received.get(..end).unwrap_or_default();
-            Ok((Self::judge(head)?, end))
+            Ok((Self::judge(head, limits)?, end))
         });
         Some(judged)
     }
 
-    fn judge(head: &'a [u8]) -> Result<Self, RequestError> {
+    fn judge(head: &'a [u8], limits: HeadLimits) -> Result<Self, RequestError> {
         // RFC 9112 section 2.2: an empty line before the request is passed over.
         let head = head.strip_prefix(b"\r\n").unwrap_or(head);
         let syntax::Parts {
             method,
             target,
+            version,
             fields,
-        } = syntax::take_apart(head)?;
+        } = syntax::take_apart(head, limits)?;
         let host_field = rules::host(&fields)?;
-        rules::check_no_content(&fields)?;
+        rules::check_method(method)?;
         let target = target::resolve(target, host_field)?;
-        let connection = rules::connection(&fields)?;
-        rules::check_upgrade(method, &fields, &connection)?;
-        rules::check_version(&fields)?;
         Ok(Self {
+            method,
+            version,
             path_and_query: target.path_and_query,
             path: target.path,
             host: target.host,
             host_field,
-            key: rules::key(&fields)?,
+            connection: rules::connection(&fields, limits)?,
             fields,
-            named_by_connection: connection.named,
         })
+    }
+
+    /// Returns true if the request asks for a WebSocket, well or badly.
+    pub fn asks_for_websocket(&self) -> bool {
+        rules::offers_websocket(&self.fields)
+    }
+
+    /// The opening handshake.
+    ///
+    /// # Errors
+    /// The request does not ask for a WebSocket, or not as RFC 6455 section 4.2.1 has it.
+    pub fn handshake(&self) -> Result<Handshake<'a>, RequestError> {
+        if self.version == Version::Http10 {
+            return malformed(
+                "the request is HTTP/1.0, and a WebSocket needs 1.1 (RFC 6455 section 4.1)",
+            );
+        }
+        rules::check_upgrade(self.method, &self.fields, &self.connection)?;
+        // What follows the head is the first frame, and a reader that takes it for a body reads another
+        // conversation (RFC 9112 section 6.3).
+        if self.content()? != Content::None {
+            return malformed(
+                "the request announces content, and an upgrade has none (RFC 9112 section 6.3)",
+            );
+        }
+        rules::check_version(&self.fields)?;
+        Ok(Handshake {
+            key: rules::key(&self.fields)?,
+        })
+    }
+
+    /// How the content of a request that asks for no WebSocket is framed.
+    ///
+    /// # Errors
+    /// It could be read in two ways (RFC 9112 section 6.3).
+    pub fn content(&self) -> Result<Content, RequestError> {
+        content::framing(self.version, &self.fields)
+    }
+
+    /// Returns true if the client may send another request after this one (RFC 9112 section 9.3).
+    pub fn keeps_alive(&self) -> bool {
+        self.version == Version::Http11 && !self.connection.close
+    }
+
+    /// Returns true if the client waits for a 100 before it sends the content (RFC 9110 section 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        let mut expected = self.values("Expect");
+        expected.any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+
+    /// Returns true if the client takes trailer fields (RFC 9110 section 10.1.4).
+    pub fn takes_trailers(&self) -> bool {
+        rules::members(&self.fields, "TE").any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+    }
+
+    /// The method, in its own spelling.
+    pub fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// The version in the request line.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The target in origin form, as it goes to the backend.
@@ -98,11 +184,6 @@ impl<'a> RequestHead<'a> {
     /// `Host` as it was written, for the backend and `X-Forwarded-Host`.
     pub fn host_field(&self) -> &'a str {
         self.host_field
-    }
-
-    /// `Sec-WebSocket-Key`, valid.
-    pub fn key(&self) -> &'a str {
-        self.key
     }
 
     /// Every field, in its order.
@@ -134,9 +215,9 @@ impl<'a> RequestHead<'a> {
 }
 
 /// Names only: values hold cookies and tokens.
-impl std::fmt::Debug for RequestHead<'_> {
+impl std::fmt::Debug for Head<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RequestHead")
+        f.debug_struct("Head")
             .field("host", &self.host)
             .field("path", &self.path)
             .field("fields", &self.fields)

@@ -1,9 +1,9 @@
-//! What a head must say to be an opening handshake (RFC 6455 section 4.2.1) and nothing else.
+//! What every head must say, and what one must say to be an opening handshake (RFC 6455 section 4.2.1)
+//! and nothing else.
 
 use super::{
-    Field,
+    Field, HeadLimits,
     error::{RequestError, malformed, shown},
-    scan::MAX_FIELDS,
     websocket::key_is_valid,
 };
 
@@ -56,55 +56,33 @@ pub(crate) fn host<'a>(fields: &[Field<'a>]) -> Result<&'a str, RequestError> {
         .or_else(|_| malformed("the Host is not ASCII (RFC 9112 section 3.2)"))
 }
 
-/// An upgrade has no content: whatever follows the head is the first frame, and a reader that
-/// takes it for a body reads another conversation (RFC 9112 section 6.3).
-pub(crate) fn check_no_content(fields: &[Field<'_>]) -> Result<(), RequestError> {
-    let mut lengths = values(fields, "Content-Length");
-    let (first, second) = (lengths.next(), lengths.next());
-    if values(fields, "Transfer-Encoding").next().is_some() {
-        return malformed(match first {
-            Some(_) => {
-                "the request has both Content-Length and Transfer-Encoding (RFC 9112 section 6.1)"
-            }
-            None => {
-                "the request has Transfer-Encoding, and an upgrade has no content (RFC 9112 section 6.3)"
-            }
-        });
+/// Methods that make a tunnel or repeat the request's own fields to its sender, which may be a script
+/// that should not see them (RFC 9110 sections 9.3.6 and 9.3.8).
+pub(crate) fn check_method(method: &str) -> Result<(), RequestError> {
+    if matches!(method, "CONNECT" | "TRACE") {
+        return malformed(format!(
+            "the method is {method}, which is not served here (RFC 9110 section 9.3)"
+        ));
     }
-    match (first, second) {
-        (None, _) => Ok(()),
-        (Some(length), None) => check_zero(length),
-        (Some(_), Some(_)) => {
-            malformed("the request has more than one Content-Length (RFC 9112 section 6.3)")
-        }
-    }
+    Ok(())
 }
 
-fn check_zero(length: &[u8]) -> Result<(), RequestError> {
-    let digits = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
-    let number = std::str::from_utf8(length).ok().filter(|_| digits);
-    match number.and_then(|number| number.parse::<u64>().ok()) {
-        Some(0) => Ok(()),
-        Some(_) => malformed(
-            "the request announces content, and an upgrade has none (RFC 9112 section 6.3)",
-        ),
-        None => malformed(format!(
-            "the Content-Length {} is not a number of bytes (RFC 9110 section 8.6)",
-            shown(length)
-        )),
-    }
-}
-
-/// What `Connection` names, except `upgrade` (RFC 9110 section 7.6.1).
-#[derive(Debug)]
+/// What `Connection` names (RFC 9110 section 7.6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Connection<'a> {
     pub(crate) upgrade: bool,
+    pub(crate) close: bool,
+    /// Everything but `upgrade`.
     pub(crate) named: Vec<&'a [u8]>,
 }
 
-pub(crate) fn connection<'a>(fields: &[Field<'a>]) -> Result<Connection<'a>, RequestError> {
+pub(crate) fn connection<'a>(
+    fields: &[Field<'a>],
+    limits: HeadLimits,
+) -> Result<Connection<'a>, RequestError> {
     let mut connection = Connection {
         upgrade: false,
+        close: false,
         named: Vec::new(),
     };
     for option in members(fields, "Connection") {
@@ -115,9 +93,10 @@ pub(crate) fn connection<'a>(fields: &[Field<'a>]) -> Result<Connection<'a>, Req
                 "Connection names {}, which is not for one hop alone (RFC 9110 section 7.6.1)",
                 shown(option)
             ));
-        } else if connection.named.len() == MAX_FIELDS {
+        } else if connection.named.len() == limits.fields {
             return malformed("Connection names more fields than a request may have");
         } else {
+            connection.close |= option.eq_ignore_ascii_case(b"close");
             connection.named.push(option);
         }
     }
@@ -133,6 +112,15 @@ fn is_protected(option: &[u8]) -> bool {
             .any(|name| option.eq_ignore_ascii_case(name.as_bytes()))
 }
 
+/// Returns true if `Upgrade` names a WebSocket (RFC 6455 section 4.2.1).
+pub(crate) fn offers_websocket(fields: &[Field<'_>]) -> bool {
+    members(fields, "Upgrade").any(is_websocket)
+}
+
+fn is_websocket(protocol: &[u8]) -> bool {
+    protocol.eq_ignore_ascii_case(b"websocket")
+}
+
 /// Whether the request asks for a WebSocket (RFC 6455 section 4.2.1).
 ///
 /// A list may offer other protocols beside it, and the server chooses (RFC 9110 section 7.8): the
@@ -143,7 +131,6 @@ pub(crate) fn check_upgrade(
     connection: &Connection<'_>,
 ) -> Result<(), RequestError> {
     let not_websocket = |detail: String| Err(RequestError::NotWebSocket(detail.into()));
-    let is_websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
     let mut protocols = members(fields, "Upgrade").peekable();
     let Some(first) = protocols.peek().copied() else {
         return not_websocket(format!(

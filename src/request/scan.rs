@@ -2,15 +2,20 @@
 
 use super::error::{RequestError, malformed};
 
-/// Most bytes of a head, with the empty line that ends it: 431 above it.
-pub const MAX_HEAD: usize = 32 * 1024;
-/// Most fields of a head: 431 above it.
-pub const MAX_FIELDS: usize = 100;
+/// How large a head may be; 431 above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes, with the empty line that ends it: `limits.header`.
+    pub bytes: usize,
+    /// Fields: `limits.header_fields`.
+    pub fields: usize,
+}
 
 /// Looks at every byte of a head once, however the bytes come, and refuses as soon as one
 /// cannot belong to a head. One scanner serves one head.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct HeadScanner {
+    limits: HeadLimits,
     scanned: usize,
     /// Whole lines so far, the request line included.
     lines: usize,
@@ -32,11 +37,33 @@ enum At {
     HeadEnd,
 }
 
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 32 * 1024,
+            fields: 200,
+        }
+    }
+}
+
 impl HeadScanner {
+    /// A scanner for one head.
+    pub fn new(limits: HeadLimits) -> Self {
+        Self {
+            limits,
+            scanned: 0,
+            lines: 0,
+            empty_line: false,
+            at: At::default(),
+            #[cfg(test)]
+            examined: 0,
+        }
+    }
+
     /// Takes everything received since the head began, old bytes included; returns the length of
     /// the head once its end is there, `None` while it is not.
     pub fn find_end(&mut self, received: &[u8]) -> Option<Result<usize, RequestError>> {
-        for byte in received.iter().take(MAX_HEAD).skip(self.scanned) {
+        for byte in received.iter().take(self.limits.bytes).skip(self.scanned) {
             self.scanned += 1;
             #[cfg(test)]
             {
@@ -48,8 +75,10 @@ impl HeadScanner {
                 Err(error) => return Some(Err(error)),
             }
         }
-        (self.scanned >= MAX_HEAD).then(|| {
-            let detail = format!("the header section does not end within {MAX_HEAD} bytes");
+        let most = self.limits.bytes;
+        (self.scanned >= most).then(|| {
+            let detail =
+                format!("the header section does not end within the {most} bytes of limits.header");
             Err(RequestError::TooLarge(detail.into()))
         })
     }
@@ -93,10 +122,17 @@ impl HeadScanner {
 
     fn end_line(&mut self) -> Result<At, RequestError> {
         self.lines += 1;
-        if self.lines > 1 + MAX_FIELDS {
-            let detail = format!("the header section has more than {MAX_FIELDS} fields");
-            return Err(RequestError::TooLarge(detail.into()));
+        if self.lines > 1 + self.limits.fields {
+            return Err(too_many_fields(self.limits));
         }
         Ok(At::LineStart)
     }
+}
+
+/// More fields than a head may have.
+pub(crate) fn too_many_fields(limits: HeadLimits) -> RequestError {
+    let most = limits.fields;
+    let detail =
+        format!("the header section has more than the {most} fields of limits.header_fields");
+    RequestError::TooLarge(detail.into())
 }

@@ -1,9 +1,9 @@
 //! Request line and fields (RFC 9112 sections 3 and 5).
 
 use super::{
-    Field,
+    Field, HeadLimits, Version,
     error::{RequestError, malformed},
-    scan::MAX_FIELDS,
+    scan::too_many_fields,
 };
 
 /// A head taken apart, nothing judged yet.
@@ -11,32 +11,34 @@ use super::{
 pub(crate) struct Parts<'a> {
     pub(crate) method: &'a str,
     pub(crate) target: &'a str,
+    pub(crate) version: Version,
     pub(crate) fields: Vec<Field<'a>>,
 }
 
 /// Takes apart a head in which [`HeadScanner`](super::HeadScanner) found the end and no fault.
-pub(crate) fn take_apart(head: &[u8]) -> Result<Parts<'_>, RequestError> {
+pub(crate) fn take_apart(head: &[u8], limits: HeadLimits) -> Result<Parts<'_>, RequestError> {
     if head.starts_with(b"PRI * HTTP/2.0\r\n") {
         return malformed(
             "the client speaks HTTP/2 without having negotiated it by ALPN (RFC 9113 section 3.2)",
         );
     }
-    let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut slots = vec![httparse::EMPTY_HEADER; limits.fields];
     let mut request = httparse::Request::new(&mut slots);
     match request.parse(head) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
         Ok(_) => return malformed("the header section does not end where its lines do"),
+        Err(httparse::Error::TooManyHeaders) => return Err(too_many_fields(limits)),
         Err(error) => return Err(refusal(error)),
     }
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
         return malformed("the request line is incomplete (RFC 9112 section 3)");
     };
-    if minor != 1 {
-        return malformed(
-            "the request is HTTP/1.0, and a WebSocket needs 1.1 (RFC 6455 section 4.1)",
-        );
-    }
+    let version = if minor == 1 {
+        Version::Http11
+    } else {
+        Version::Http10
+    };
     let fields = request.headers.iter().map(|header| Field {
         name: header.name,
         value: header.value.trim_ascii(),
@@ -44,6 +46,7 @@ pub(crate) fn take_apart(head: &[u8]) -> Result<Parts<'_>, RequestError> {
     Ok(Parts {
         method,
         target,
+        version,
         fields: fields.collect(),
     })
 }
@@ -51,10 +54,6 @@ pub(crate) fn take_apart(head: &[u8]) -> Result<Parts<'_>, RequestError> {
 /// The request line is not shown: its query may hold a token.
 fn refusal(error: httparse::Error) -> RequestError {
     let detail = match error {
-        httparse::Error::TooManyHeaders => {
-            let detail = format!("the header section has more than {MAX_FIELDS} fields");
-            return RequestError::TooLarge(detail.into());
-        }
         httparse::Error::HeaderName => {
             "a field's name is no token followed by ':' at once (RFC 9112 section 5.1)"
         }

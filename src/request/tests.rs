@@ -1,5 +1,13 @@
 use super::*;
-use Class::{Fine, Malformed, NotWebSocket, TooLarge, Version};
+
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 32 * 1024,
+    fields: 100,
+};
+/// Of a request line and fields, or of all of them.
+const MAX_HEAD: usize = LIMITS.bytes;
+const MAX_FIELDS: usize = LIMITS.fields;
+use Class::{Fine, Malformed, NotWebSocket, TooLarge};
 
 const LINE: &str = "GET /chat?room=1 HTTP/1.1";
 const GOOD: &[&str] = &[
@@ -50,13 +58,19 @@ fn replaced(from: &str, to: &str) -> Vec<u8> {
 }
 
 fn class(received: &[u8]) -> Class {
-    match RequestHead::parse(received).expect("a whole head") {
+    match handshake(received) {
         Ok(_) => Fine,
         Err(RequestError::Malformed(_)) => Malformed,
         Err(RequestError::TooLarge(_)) => TooLarge,
         Err(RequestError::NotWebSocket(_)) => NotWebSocket,
-        Err(RequestError::Version(_)) => Version,
+        Err(RequestError::Version(_)) => Class::Version,
     }
+}
+
+/// Judges a whole head as an opening handshake.
+fn handshake(received: &[u8]) -> Result<Handshake<'_>, RequestError> {
+    let (head, _) = Head::parse(received, LIMITS).expect("a whole head")?;
+    head.handshake()
 }
 
 fn check(rows: &[(Vec<u8>, Class)]) {
@@ -69,9 +83,9 @@ fn check(rows: &[(Vec<u8>, Class)]) {
 
 /// The same head byte by byte: nothing before the end or the fault, then the same answer.
 fn check_splits(received: &[u8]) {
-    let mut scanner = HeadScanner::default();
+    let mut scanner = HeadScanner::new(LIMITS);
     let found = (0..=received.len()).find_map(|length| scanner.find_end(&received[..length]));
-    match (found, RequestHead::parse(received)) {
+    match (found, Head::parse(received, LIMITS)) {
         (Some(Ok(end)), Some(Ok((_, whole)))) => assert_eq!(end, whole),
         (Some(Err(error)), Some(Err(whole))) => assert_eq!(error, whole),
         (Some(Ok(_)), Some(Err(_))) | (None, None) => {}
@@ -84,12 +98,13 @@ fn a_handshake_is_taken_apart_without_copying() {
     let mut received = with(&["Origin:  https://a.test\t", "Cookie: a=b", "cookie: c"]);
     let end = received.len();
     received.extend_from_slice(b"\x81\x80\0\0\0\0 frames");
-    let (head, length) = RequestHead::parse(&received).unwrap().unwrap();
+    let (head, length) = Head::parse(&received, LIMITS).unwrap().unwrap();
     assert_eq!(length, end);
     assert_eq!(head.path_and_query(), "/chat?room=1");
     assert_eq!(head.path(), "/chat");
     assert_eq!(head.host().as_str(), "a.test");
-    assert_eq!(head.key(), "dGhlIHNhbXBsZSBub25jZQ==");
+    let handshake = head.handshake().unwrap();
+    assert_eq!(handshake.key, "dGhlIHNhbXBsZSBub25jZQ==");
     assert_eq!(head.origins().collect::<Vec<_>>(), [b"https://a.test"]);
     assert_eq!(
         head.values("COOKIE").collect::<Vec<_>>(),
@@ -103,9 +118,9 @@ fn a_handshake_is_taken_apart_without_copying() {
 fn every_prefix_of_a_head_is_incomplete() {
     let received = with(&["Cookie: a=b"]);
     for length in 0..received.len() {
-        assert_eq!(RequestHead::parse(&received[..length]), None, "{length}");
+        assert_eq!(Head::parse(&received[..length], LIMITS), None, "{length}");
     }
-    assert!(RequestHead::parse(&received).is_some());
+    assert!(Head::parse(&received, LIMITS).is_some());
 }
 
 #[test]
@@ -139,7 +154,7 @@ fn the_request_line_is_one_of_http_1_1() {
 
 #[test]
 fn a_client_of_http_2_is_told_so() {
-    let error = RequestHead::parse(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    let error = Head::parse(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", LIMITS).unwrap();
     assert!(error.unwrap_err().detail().contains("HTTP/2"));
 }
 
@@ -183,13 +198,13 @@ fn a_head_too_large_is_refused_as_soon_as_it_is() {
     let over = with(&[&format!("X: {}", "y".repeat(room + 1))]);
     assert_eq!(class(&over), TooLarge);
     assert_eq!(class(&over[..MAX_HEAD]), TooLarge);
-    assert_eq!(RequestHead::parse(&over[..MAX_HEAD - 1]), None);
+    assert_eq!(Head::parse(&over[..MAX_HEAD - 1], LIMITS), None);
 }
 
 #[test]
 fn each_byte_of_a_head_is_examined_once_however_it_comes() {
     let received = with(&[&format!("X: {}", "y".repeat(30_000))]);
-    let mut scanner = HeadScanner::default();
+    let mut scanner = HeadScanner::new(LIMITS);
     let found = (0..=received.len()).find_map(|length| scanner.find_end(&received[..length]));
     assert_eq!(found, Some(Ok(received.len())));
     assert_eq!(scanner.examined, received.len());
@@ -198,7 +213,7 @@ fn each_byte_of_a_head_is_examined_once_however_it_comes() {
 #[test]
 fn an_endless_head_costs_no_more_than_its_limit() {
     let received = vec![b'y'; 2 * MAX_HEAD];
-    let mut scanner = HeadScanner::default();
+    let mut scanner = HeadScanner::new(LIMITS);
     let found = (0..=received.len()).find_map(|length| scanner.find_end(&received[..length]));
     assert!(matches!(found, Some(Err(RequestError::TooLarge(_)))));
     assert_eq!(scanner.examined, MAX_HEAD);
@@ -227,7 +242,7 @@ fn there_is_one_host_and_it_is_one() {
 #[test]
 fn spellings_of_a_host_give_one_key_and_keep_the_field() {
     let received = instead("Host: A.Test.:8443");
-    let (head, _) = RequestHead::parse(&received).unwrap().unwrap();
+    let (head, _) = Head::parse(&received, LIMITS).unwrap().unwrap();
     assert_eq!(head.host().as_str(), "a.test");
     assert_eq!(head.host_field(), "A.Test.:8443");
 }
@@ -241,7 +256,7 @@ fn a_refusal_repeats_no_password_and_no_query() {
         head("GET /%zz/x?secret HTTP/1.1", GOOD),
         head("GET /?secret HTTP/1.7", GOOD),
     ] {
-        let error = RequestHead::parse(&received).unwrap().unwrap_err();
+        let error = Head::parse(&received, LIMITS).unwrap().unwrap_err();
         assert!(!error.detail().contains("secret"), "{error}");
     }
 }
@@ -271,7 +286,7 @@ fn an_absolute_target_names_the_same_host_or_is_refused() {
 #[test]
 fn an_absolute_target_goes_on_in_origin_form() {
     let received = head("GET https://a.test/chat?x HTTP/1.1", GOOD);
-    let (head, _) = RequestHead::parse(&received).unwrap().unwrap();
+    let (head, _) = Head::parse(&received, LIMITS).unwrap().unwrap();
     assert_eq!(head.path_and_query(), "/chat?x");
     assert_eq!(head.path(), "/chat");
 }
@@ -351,14 +366,14 @@ fn a_request_that_does_not_ask_for_a_websocket_is_told_to() {
 #[test]
 fn the_version_is_thirteen_and_said_once() {
     check(&[
-        (without("Sec-WebSocket-Version"), Version),
-        (instead("Sec-WebSocket-Version: 777"), Version),
-        (instead("Sec-WebSocket-Version: 8"), Version),
-        (instead("Sec-WebSocket-Version: 013"), Version),
-        (instead("Sec-WebSocket-Version: 13, 8"), Version),
-        (instead("Sec-WebSocket-Version: "), Version),
-        (with(&["Sec-WebSocket-Version: 13"]), Version),
-        (with(&["sec-websocket-version: 8"]), Version),
+        (without("Sec-WebSocket-Version"), Class::Version),
+        (instead("Sec-WebSocket-Version: 777"), Class::Version),
+        (instead("Sec-WebSocket-Version: 8"), Class::Version),
+        (instead("Sec-WebSocket-Version: 013"), Class::Version),
+        (instead("Sec-WebSocket-Version: 13, 8"), Class::Version),
+        (instead("Sec-WebSocket-Version: "), Class::Version),
+        (with(&["Sec-WebSocket-Version: 13"]), Class::Version),
+        (with(&["sec-websocket-version: 8"]), Class::Version),
     ]);
 }
 
@@ -418,7 +433,7 @@ fn subprotocols_are_split_and_extensions_are_not() {
         "sec-websocket-protocol: c,",
         "Sec-WebSocket-Extensions: x; y=\"1,2\", z",
     ]);
-    let (head, _) = RequestHead::parse(&received).unwrap().unwrap();
+    let (head, _) = Head::parse(&received, LIMITS).unwrap().unwrap();
     assert_eq!(head.subprotocols().collect::<Vec<_>>(), [b"a", b"b", b"c"]);
     assert_eq!(head.extensions().collect::<Vec<_>>(), [b"x; y=\"1,2\", z"]);
 }
@@ -426,6 +441,6 @@ fn subprotocols_are_split_and_extensions_are_not() {
 #[test]
 fn debug_shows_no_value() {
     let received = with(&["Cookie: secret", "Authorization: secret"]);
-    let (head, _) = RequestHead::parse(&received).unwrap().unwrap();
+    let (head, _) = Head::parse(&received, LIMITS).unwrap().unwrap();
     assert!(!format!("{head:?}").contains("secret"));
 }

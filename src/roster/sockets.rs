@@ -28,9 +28,31 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// What is known of a connection when it becomes a socket; fixed from then on.
+/// What an open exchange is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// A WebSocket.
+    WebSocket,
+    /// A plain request whose answer is not finished.
+    Request,
+}
+
+impl Carries {
+    /// The word for it in documents.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Request => "request",
+        }
+    }
+}
+
+/// What is known of an exchange when it begins: of a socket with its 101, of a plain request once it is
+/// admitted. Fixed from then on.
 #[derive(Debug)]
 pub struct Description {
+    /// What it is.
+    pub carries: Carries,
     /// The client's address.
     pub peer: SocketAddr,
     /// The listener that accepted it.
@@ -41,8 +63,8 @@ pub struct Description {
     pub route: Arc<str>,
     /// The backend that serves it.
     pub backend: Arc<str>,
-    /// The backend's server that serves it.
-    pub server: Arc<str>,
+    /// The backend's server that serves it, once that is known.
+    pub server: Option<Arc<str>>,
     /// Who the client is, by certificate.
     pub identity: Option<Arc<Identity>>,
     /// When the first certificate of the path to a trusted CA ends, in seconds since 1970; a reload may
@@ -56,7 +78,7 @@ pub struct Description {
     pub rule: Option<Box<str>>,
     /// Where it belongs when the configuration changes.
     pub place: Place,
-    /// When the 101 was sent.
+    /// When the 101 was sent, or the request admitted.
     pub opened: SystemTime,
     /// The version of TLS.
     pub tls: &'static str,
@@ -85,12 +107,13 @@ impl Description {
     #[cfg(test)]
     pub fn sample() -> Self {
         Self {
+            carries: Carries::WebSocket,
             peer: ([127, 0, 0, 1], 1).into(),
             listener: "public".into(),
             listener_address: ([127, 0, 0, 1], 8443).into(),
             route: "/".into(),
             backend: "echo".into(),
-            server: "ws://127.0.0.1:9001".into(),
+            server: Some("ws://127.0.0.1:9001".into()),
             identity: None,
             not_after: None,
             integrity: None,
@@ -251,7 +274,7 @@ impl Entry {
             identity: identity.as_deref(),
             route: Some(&about.route),
             backend: Some(&about.backend),
-            server: Some(&about.server),
+            server: about.server.as_deref(),
             tls: Some(about.tls),
             cipher: Some(about.cipher),
             asked: about.asked.details(),

@@ -4,7 +4,7 @@ use crate::{
     integrity::{Algorithm, Mode},
     name::{host::HostPattern, origin::Origin, path::PathPrefix},
     policy::{ClientCertMode, access::AccessRule},
-    request::client_cert::ForwardCertificate,
+    request::{HeadLimits, client_cert::ForwardCertificate},
     roster::quotas::ClientLimits,
 };
 use std::{net::SocketAddr, time::Duration};
@@ -31,6 +31,10 @@ pub struct Limits {
     pub message: u64,
     /// Data of one frame; 1009 above it.
     pub frame: u64,
+    /// A request's header section; 431 above it.
+    pub head: HeadLimits,
+    /// Data of a plain request's content; 413 above it, `None`: no limit.
+    pub body: Option<u64>,
     /// What one client may have and send; 429 before the upgrade, 1008 after it.
     pub client: ClientLimits,
 }
@@ -44,7 +48,9 @@ pub struct Timeouts {
     pub upgrade: Duration,
     /// Connecting to the backend, and again for its answer.
     pub connect: Duration,
-    /// No frame in either direction.
+    /// From a whole plain request to the head of its answer.
+    pub answer: Duration,
+    /// No frame in either direction; of a plain request and its answer, no byte.
     pub idle: Duration,
     /// The proxy pings a client that was silent for this long; zero: never.
     pub ping: Duration,
@@ -71,6 +77,8 @@ pub struct RouteSettings {
     pub deny: Vec<AccessRule>,
     /// Origins that may use it; `None`: not looked at.
     pub origins: Option<Vec<Origin>>,
+    /// Whether requests that ask for no WebSocket are forwarded.
+    pub forwards_requests: bool,
     /// What the backend gets of a client's certificate.
     pub forward_certificate: ForwardCertificate,
     /// Whether frames are sealed.

@@ -4,7 +4,7 @@ use super::seal::Negotiated;
 use crate::{
     ending::RequestEnding,
     request::{
-        RequestHead,
+        Head,
         client_cert::{ForwardCertificate, client_cert, client_cert_chain, forwarded_client_cert},
         forwarded_fields,
         spelling::push_name,
@@ -30,24 +30,36 @@ pub fn request(
     visit: &Visit,
     route: &Route,
     client: &Client,
-    head: &RequestHead<'_>,
+    head: &Head<'_>,
     negotiated: &Negotiated,
 ) -> Result<BackendRequest, Refusal> {
-    let mut fields = HeaderMap::new();
-    for field in forwarded_fields(head) {
-        append(&mut fields, field.name, field.value)?;
-    }
+    let mut fields = fields(visit, route, client, head)?;
     // RFC 9110 section 7.6.1: `Connection` is rebuilt for this hop.
     fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    set_own(&mut fields, visit, head)?;
-    let certificate = route.settings.forward_certificate;
-    set_certificate(&mut fields, visit, client, certificate)?;
     negotiated.apply(&mut fields, head);
     Ok(BackendRequest {
         head: written(head.path_and_query(), &fields).into(),
         fields,
     })
+}
+
+/// The fields of a request as the backend gets them, but for those of this hop: end-to-end fields as
+/// they came, ours set again.
+pub(crate) fn fields(
+    visit: &Visit,
+    route: &Route,
+    client: &Client,
+    head: &Head<'_>,
+) -> Result<HeaderMap, Refusal> {
+    let mut fields = HeaderMap::new();
+    for field in forwarded_fields(head) {
+        append(&mut fields, field.name, field.value)?;
+    }
+    set_own(&mut fields, visit, head)?;
+    let certificate = route.settings.forward_certificate;
+    set_certificate(&mut fields, visit, client, certificate)?;
+    Ok(fields)
 }
 
 fn written(target: &str, fields: &HeaderMap) -> Vec<u8> {
@@ -60,7 +72,7 @@ fn written(target: &str, fields: &HeaderMap) -> Vec<u8> {
 }
 
 /// The fields that only the proxy sets; the client's own copies were left out before.
-fn set_own(fields: &mut HeaderMap, visit: &Visit, head: &RequestHead<'_>) -> Result<(), Refusal> {
+fn set_own(fields: &mut HeaderMap, visit: &Visit, head: &Head<'_>) -> Result<(), Refusal> {
     let port = visit.listener.address.port().to_string();
     append(
         fields,

@@ -9,7 +9,7 @@
 use super::{
     backend_request,
     seal::Negotiated,
-    switched::{Declined, ExchangeError, Exchanged, exchange},
+    switched::{Declined, Exchanged, exchange},
 };
 use crate::{
     backend::{
@@ -18,7 +18,7 @@ use crate::{
         stream::{BackendStream, is_ours},
     },
     ending::RequestEnding,
-    request::RequestHead,
+    request::{Handshake, Head},
     snapshot::Route,
     tls::client::Client,
     worker::{refusal::Refusal, visit::Visit},
@@ -26,7 +26,7 @@ use crate::{
 use aws_lc_rs::rand;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use std::{io, sync::Arc};
+use std::{convert::Infallible, fmt::Display, io, sync::Arc};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// What a backend answered.
@@ -64,13 +64,16 @@ pub async fn dial(
     visit: &Visit,
     route: &Route,
     client: &Client,
-    head: &RequestHead<'_>,
+    head: &Head<'_>,
+    handshake: Handshake<'_>,
     negotiated: &Negotiated,
 ) -> Result<Answer, Refusal> {
-    let (server, open, stream) = connect(visit, route, client, head).await?;
+    let nothing_kept = |_: &Server| None::<Infallible>;
+    let reached = reach(visit, route, client, head, nothing_kept).await?;
+    let (server, open, Reached::New(stream)) = reached;
     let request = backend_request::request(visit, route, client, head, negotiated)?;
     let deadline = Instant::now() + visit.snapshot.timeouts.connect;
-    let answer = exchange(stream, request, head.key(), deadline);
+    let answer = exchange(stream, request, handshake.key, deadline);
     match timeout_at(deadline, answer).await {
         Err(_) => Err(slow(&server, "no answer to the handshake")),
         Ok(Err(error)) => Err(nonsense(&server, &error)),
@@ -89,14 +92,23 @@ pub async fn dial(
     }
 }
 
-/// Tries the servers of a backend until one accepts; those that do not are marked down, unless the
-/// reason is this machine's.
-async fn connect(
+/// A connection to a server.
+pub(crate) enum Reached<K> {
+    /// One that was kept.
+    Kept(K),
+    /// A new one.
+    New(BackendStream),
+}
+
+/// Tries the servers of a backend until one accepts, or one is chosen to which a connection is `kept`;
+/// those that do not accept are marked down, unless the reason is this machine's.
+pub(crate) async fn reach<K>(
     visit: &Visit,
     route: &Route,
     client: &Client,
-    head: &RequestHead<'_>,
-) -> Result<(Arc<Server>, OpenConnection, BackendStream), Refusal> {
+    head: &Head<'_>,
+    kept: impl Fn(&Server) -> Option<K>,
+) -> Result<(Arc<Server>, OpenConnection, Reached<K>), Refusal> {
     let backend = &route.backend;
     let choice = choice(visit, backend, client, head);
     let mut tried = Vec::new();
@@ -105,6 +117,9 @@ async fn connect(
         let started = Instant::now();
         // Counted from now on, so that those who come meanwhile are spread over the others.
         let open = server.opened();
+        if let Some(kept) = kept(&server) {
+            return Ok((server, open, Reached::Kept(kept)));
+        }
         let attempt = BackendStream::connect(&server.address);
         let (refusal, error) = match timeout(visit.snapshot.timeouts.connect, attempt).await {
             Ok(Ok(stream)) => {
@@ -112,7 +127,7 @@ async fn connect(
                 if let Some(metrics) = &backend.metrics {
                     metrics.connected(started.elapsed());
                 }
-                return Ok((server, open, stream));
+                return Ok((server, open, Reached::New(stream)));
             }
             Ok(Err(error)) => {
                 let theirs = (!is_ours(&error)).then(|| error.to_string());
@@ -143,12 +158,7 @@ fn take_down(backend: &Backend, server: &Server, refusal: &Refusal, error: Strin
     }
 }
 
-fn choice<'a>(
-    visit: &Visit,
-    backend: &Backend,
-    client: &'a Client,
-    head: &RequestHead<'a>,
-) -> Choice<'a> {
+fn choice<'a>(visit: &Visit, backend: &Backend, client: &'a Client, head: &Head<'a>) -> Choice<'a> {
     let mut random = [0; 8];
     // Without randomness the choice is only less even.
     let _ = rand::fill(&mut random);
@@ -185,7 +195,7 @@ fn slow(server: &Server, what: &str) -> Refusal {
     Refusal::new(RequestEnding::BackendSlow, detail).private()
 }
 
-fn nonsense(server: &Server, error: &ExchangeError) -> Refusal {
+pub(crate) fn nonsense(server: &Server, error: &dyn Display) -> Refusal {
     Refusal::new(
         RequestEnding::BackendNonsense,
         format!("{}: {error}", server.label),

@@ -18,14 +18,14 @@ use crate::{
         KeyGuard, SocketGuard,
         event::{self, Closed},
     },
-    roster::sockets::{Description, Entry, Sealing},
-    snapshot::rulebook::{self, judge_client},
+    roster::sockets::{Carries, Description, Entry, Sealing},
+    snapshot::rulebook,
     tls::stream::TlsStream,
     worker::visit::{Admission, Visit},
 };
 use futures_util::FutureExt;
 use http::header;
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 /// RSV1, which permessage-deflate uses (RFC 7692 section 6).
 const RSV1: u8 = 0x40;
@@ -146,26 +146,16 @@ fn describe(
     admitted: &mut Admitted,
     switched: &Switched,
 ) -> Description {
+    let asked = std::mem::take(&mut admitted.asked);
+    let agreement = admitted.agreement.as_ref();
     Description {
-        peer: visit.peer,
-        listener: visit.listener.name.clone(),
-        listener_address: visit.listener.address,
-        route: admitted.route.name.clone(),
-        backend: admitted.route.backend.name.clone(),
-        server: switched.server.label.clone(),
-        identity: admitted.client.identity.clone(),
-        not_after: admitted.client.not_after,
-        integrity: admitted.agreement.as_ref().map(|agreement| Sealing {
+        carries: Carries::WebSocket,
+        server: Some(switched.server.label.clone()),
+        integrity: agreement.map(|agreement| Sealing {
             about: format!("{} {}", agreement.algorithm(), agreement.binding().label()),
             kid: agreement.kid().map(ToString::to_string),
         }),
-        chain: admitted.client.chain.clone(),
-        rule: rule(visit, admitted),
-        place: rulebook::place(visit.listener.index, &admitted.route),
-        opened: SystemTime::now(),
-        tls: client.session.version(),
-        cipher: client.session.cipher(),
-        asked: std::mem::take(&mut admitted.asked),
+        ..visit.describe(client, &admitted.route, &admitted.client, asked)
     }
 }
 
@@ -174,14 +164,6 @@ fn kid_of(admitted: &Admitted) -> Option<&Kid> {
         .agreement
         .as_ref()
         .and_then(|agreement| agreement.kid())
-}
-
-/// The rule that admitted a client: the judgement is the same whenever it is asked.
-fn rule(visit: &Visit, admitted: &Admitted) -> Option<Box<str>> {
-    let Admitted { route, client, .. } = admitted;
-    let admission = judge_client(&visit.snapshot, visit.listener.index, route, client);
-    let rule = admission.ok()?.rule()?;
-    Some(rule.to_string().into())
 }
 
 /// What the peers of a socket must keep to, given what they negotiated.

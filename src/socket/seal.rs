@@ -12,7 +12,7 @@ use crate::{
         offer::{self, Extensions},
         subprotocol::{self, Subprotocol},
     },
-    request::RequestHead,
+    request::Head,
     runtime::clock::unix_time,
     snapshot::Route,
     tls::session::Session,
@@ -38,7 +38,7 @@ pub fn negotiate(
     visit: &Visit,
     session: &mut Session,
     route: &Route,
-    head: &RequestHead<'_>,
+    head: &Head<'_>,
 ) -> Result<Negotiated, Refusal> {
     let settings = &route.settings;
     if settings.integrity == Mode::Off {
@@ -105,7 +105,7 @@ fn required(algorithms: &[Algorithm], reasons: &str) -> Refusal {
 
 impl Negotiated {
     /// Puts into the backend's request what concerns it; `fields` hold the client's own.
-    pub fn apply(&self, fields: &mut HeaderMap, head: &RequestHead<'_>) {
+    pub fn apply(&self, fields: &mut HeaderMap, head: &Head<'_>) {
         match self {
             Self::Plain => {
                 // An offer that came to nothing is not the backend's business.
@@ -182,7 +182,7 @@ fn select(
 
 /// Leaves the application's subprotocols alone in the field (section 6): a backend that chose a
 /// sealed name would promise the client what it does not know of.
-fn remove_sealed_names(fields: &mut HeaderMap, head: &RequestHead<'_>) {
+fn remove_sealed_names(fields: &mut HeaderMap, head: &Head<'_>) {
     let names = subprotocol::parse(head.values("Sec-WebSocket-Protocol"));
     let plain: Vec<_> = names
         .iter()

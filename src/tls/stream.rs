@@ -1,5 +1,6 @@
-//! A TLS connection over TCP, for the stages in which one thing happens at a time: handshake,
-//! request, answer. The relay takes it apart and drives both directions itself.
+//! A TLS connection over TCP: awaited by the stages in which one thing happens at a time (handshake,
+//! request, refusal), polled where a request and its answer are streamed. The relay of a socket takes
+//! it apart and drives both directions itself.
 
 use super::{
     session::{Received, Session},
@@ -7,17 +8,24 @@ use super::{
 };
 use crate::runtime::{buffers::Buffers, permits::Turnstile};
 use rustls::ServerConfig;
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::{Instant, timeout_at},
 };
 
 /// How long a peer has to take note of the last bytes before its connection is cut.
 const LINGER: Duration = Duration::from_secs(2);
-/// Bytes that are read and thrown away meanwhile, at most.
-const LINGER_BYTES: usize = 1 << 20;
+/// Bytes that are read and thrown away meanwhile, at most: an upload that was under way when its
+/// request was refused.
+const LINGER_BYTES: usize = 64 << 20;
 
 /// A TCP connection and its TLS session.
 pub struct TlsStream {
@@ -25,8 +33,8 @@ pub struct TlsStream {
     pub tcp: TcpStream,
     /// The session.
     pub session: Session,
-    /// A ticket that leaves together with the first answer.
-    ticket: Vec<u8>,
+    /// Records that leave together with the next data: a ticket, or what the socket did not take yet.
+    queued: Vec<u8>,
 }
 
 /// Why reading or writing failed.
@@ -50,7 +58,7 @@ impl TlsStream {
         Ok(Self {
             tcp,
             session: Session::new(config, exports)?,
-            ticket: Vec::new(),
+            queued: Vec::new(),
         })
     }
 
@@ -80,7 +88,7 @@ impl TlsStream {
             let open = matches!(result, Ok(Received::Open)) && self.session.is_open_as_tls13();
             if open && !plain.is_empty() {
                 // The request is there already: its answer takes the ticket along.
-                self.ticket = reply;
+                self.queued = reply;
             } else {
                 self.tcp.write_all(&reply).await?;
             }
@@ -136,7 +144,7 @@ impl TlsStream {
             };
             if !reply.is_empty() {
                 // Records leave in the order of their making.
-                let mut records = std::mem::take(&mut self.ticket);
+                let mut records = std::mem::take(&mut self.queued);
                 records.append(&mut reply);
                 self.tcp.write_all(&records).await?;
             }
@@ -152,16 +160,80 @@ impl TlsStream {
     /// Sends application data whole.
     pub async fn write(&mut self, plain: &[u8], buffers: &Buffers) -> Result<(), StreamError> {
         let mut records = buffers.gather();
-        records.append(&mut self.ticket);
+        records.append(&mut self.queued);
         self.session.encrypt(plain, &mut records)?;
         self.tcp.write_all(&records).await?;
         Ok(())
     }
 
+    /// Processes what has come, and appends application data to `plain`; returns whether the peer may
+    /// send more.
+    pub fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        plain: &mut Vec<u8>,
+        buffers: &Buffers,
+    ) -> Poll<Result<Received, StreamError>> {
+        let before = plain.len();
+        loop {
+            ready!(self.tcp.poll_read_ready(cx))?;
+            let Some((mut reply, result)) = self.step(None, plain, buffers)? else {
+                continue;
+            };
+            if !reply.is_empty() {
+                self.queued.append(&mut reply);
+                // What does not leave now leaves with the next flush.
+                if let Poll::Ready(Err(error)) = self.poll_flush(cx) {
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+            if result? == Received::Closed {
+                return Poll::Ready(Ok(Received::Closed));
+            }
+            if plain.len() > before {
+                return Poll::Ready(Ok(Received::Open));
+            }
+        }
+    }
+
+    /// Encrypts application data after what waits to be sent; [`TlsStream::poll_flush`] sends it.
+    pub fn queue(&mut self, plain: &[u8]) -> Result<(), rustls::Error> {
+        self.session.encrypt(plain, &mut self.queued)
+    }
+
+    /// Sends what is queued; ready once the system has taken all of it.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        let result = loop {
+            let rest = self.queued.get(sent..).unwrap_or_default();
+            if rest.is_empty() {
+                break Poll::Ready(Ok(()));
+            }
+            match Pin::new(&mut self.tcp).poll_write(cx, rest) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        if result.is_ready() {
+            // A connection that sleeps keeps no buffer.
+            self.queued = Vec::new();
+        } else {
+            self.queued.drain(..sent);
+        }
+        result
+    }
+
+    /// Bytes of records that wait to be sent.
+    pub fn queued(&self) -> usize {
+        self.queued.len()
+    }
+
     /// Ends the connection so that the peer can read all that was sent: `close_notify`, FIN, then
     /// a moment in which what it still sends is thrown away.
     pub async fn close(mut self) {
-        let mut notify = std::mem::take(&mut self.ticket);
+        let mut notify = std::mem::take(&mut self.queued);
         if self.session.close_notify(&mut notify).is_ok() && !notify.is_empty() {
             let deadline = Instant::now() + LINGER;
             let _ = timeout_at(deadline, self.tcp.write_all(&notify)).await;
@@ -177,7 +249,7 @@ pub async fn linger(mut tcp: TcpStream) {
     if timeout_at(deadline, tcp.shutdown()).await.is_err() {
         return;
     }
-    let mut scratch = [0; 1024];
+    let mut scratch = [0; 8192];
     let mut left = LINGER_BYTES;
     while left > 0 {
         let Ok(Ok(())) = timeout_at(deadline, tcp.readable()).await else {

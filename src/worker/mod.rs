@@ -6,6 +6,7 @@ pub mod refusal;
 pub mod visit;
 
 use crate::{
+    backend::requests::Pool,
     observe::Metrics,
     roster::{drain::Drain, quotas::Clients, sockets::Connections},
     runtime::{
@@ -48,6 +49,8 @@ pub struct Worker {
     pub buffers: Buffers,
     /// Whose turn it is to compute a handshake.
     pub turnstile: Turnstile,
+    /// Connections to servers that wait for a plain request.
+    pub requests: Pool,
     /// Who has been here.
     pub clients: KnownClients,
 }

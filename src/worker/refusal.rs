@@ -4,7 +4,7 @@ use crate::ending::{Ending, RequestEnding};
 use std::fmt::Display;
 
 /// Why a connection does not become a socket, by an ending of the stage that it had come to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Refusal<E = RequestEnding> {
     /// The reason.
     pub ending: E,

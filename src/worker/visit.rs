@@ -1,26 +1,27 @@
-//! A connection on its way to become a socket, and what it holds.
+//! One request of a connection, and what it holds.
 
-use super::{Worker, refusal::Refusal};
+use super::{Worker, random::new_id, refusal::Refusal};
 use crate::{
     ending::{HandshakeEnding, RequestEnding},
     observe::{
         ConnectionGuard, ListenerMetrics,
         event::{self, Parties},
     },
+    request::asked::Asked,
     roster::{
         quotas::{Seat, Who},
-        sockets::ConnectionId,
+        sockets::{Carries, ConnectionId, Description},
     },
     runtime::permits::Held,
-    snapshot::Snapshot,
+    snapshot::{Route, Snapshot, rulebook},
     tls::{client::Client, stream::TlsStream},
 };
-use std::{cell::OnceCell, fmt::Display, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{cell::OnceCell, fmt::Display, net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 use tokio::time::Instant;
 
-/// A connection on its way to become a socket.
+/// A request of a connection, from accept or from the request before on.
 pub struct Visit {
-    /// Its id.
+    /// Its id: of the first request, its connection, and the socket that it becomes.
     pub id: ConnectionId,
     /// The client's address.
     pub peer: SocketAddr,
@@ -68,6 +69,48 @@ impl Visit {
         entered.map_err(|reached| Refusal::new(RequestEnding::Limit, reached))
     }
 
+    /// What is known of an admitted request, as the list of open exchanges has it.
+    pub(crate) fn describe(
+        &self,
+        stream: &TlsStream,
+        route: &Route,
+        client: &Client,
+        asked: Asked,
+    ) -> Description {
+        let listener = self.listener.index;
+        // The judgement that admitted it is the same whenever it is asked.
+        let admission = rulebook::judge_client(&self.snapshot, listener, route, client);
+        let rule = admission.ok().and_then(|admission| admission.rule());
+        Description {
+            carries: Carries::Request,
+            peer: self.peer,
+            listener: self.listener.name.clone(),
+            listener_address: self.listener.address,
+            route: route.name.clone(),
+            backend: route.backend.name.clone(),
+            server: None,
+            identity: client.identity.clone(),
+            not_after: client.not_after,
+            integrity: None,
+            chain: client.chain.clone(),
+            rule: rule.map(|rule| rule.to_string().into()),
+            place: rulebook::place(listener, route),
+            opened: SystemTime::now(),
+            tls: stream.session.version(),
+            cipher: stream.session.cipher(),
+            asked,
+        }
+    }
+
+    /// Lets go of the snapshot while a connection waits for its next request.
+    pub fn leave(self) -> Between {
+        Between {
+            peer: self.peer,
+            worker: self.worker,
+            listener: self.listener,
+        }
+    }
+
     /// Logs a refusal before the handshake was done.
     pub(crate) fn log_refusal(&self, ending: HandshakeEnding, detail: Option<&dyn Display>) {
         event::handshake_refused(&self.parties(&self.id.to_string()), ending, detail);
@@ -82,6 +125,28 @@ impl Visit {
             (true, true) => Resumption::Refused,
         };
         self.worker.shared.metrics.resumption(result);
+    }
+}
+
+/// A connection between two of its requests.
+pub struct Between {
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
+    peer: SocketAddr,
+    listener: Rc<Listener>,
+}
+
+impl Between {
+    /// Its next request, to be judged by the snapshot in use now.
+    pub fn visit(self) -> Visit {
+        Visit {
+            id: new_id(),
+            peer: self.peer,
+            snapshot: self.worker.shared.snapshot.load_full(),
+            worker: self.worker,
+            listener: self.listener,
+            under_way: OnceCell::new(),
+        }
     }
 }
 

@@ -26,6 +26,7 @@ mod lines;
 mod listen;
 mod relay;
 mod reload;
+mod requests;
 mod route;
 mod trust;
 mod upgrade;

@@ -15,13 +15,13 @@ use crate::support::{
 use tidegate::cli::certs::Issued;
 
 /// A proxy whose clients are looked up in a list of revoked ones.
-async fn with_list(backend: &Backend) -> (Proxy, Config) {
+pub(crate) async fn with_list(backend: &Backend) -> (Proxy, Config) {
     let config = Config::to(backend).set("tls.clients", "crl = ['certs/ca.crl']");
     (Proxy::start(config.clone()), config)
 }
 
 /// Puts a list of revoked certificates to use.
-async fn revoke(proxy: &Proxy, revoked: &[&Issued]) {
+pub(crate) async fn revoke(proxy: &Proxy, revoked: &[&Issued]) {
     let list = proxy.credentials.ca.crl(revoked).unwrap();
     proxy.folder.write("certs/ca.crl", list);
     proxy.reload().await;

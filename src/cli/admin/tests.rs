@@ -89,6 +89,7 @@ impl Operations for Fake {
 
 fn row(id: usize) -> ConnectionRow {
     ConnectionRow {
+        kind: "websocket",
         id: format!("{id:04}"),
         listener: "public".to_owned(),
         peer: ([192, 0, 2, 1], 1).into(),

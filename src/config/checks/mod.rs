@@ -7,7 +7,8 @@ use super::{
     findings::{Finding, Placed, Reading},
     reader::suggestion,
     sections::{
-        ClientsDraft, Draft, LimitsDraft, ListenerDraft, RouteDraft, ServerDraft, TimeoutsDraft,
+        ClientsDraft, Draft, LimitsDraft, ListenerDraft, Requests, RouteDraft, ServerDraft,
+        TimeoutsDraft,
     },
     source::Place,
 };
@@ -305,7 +306,21 @@ fn report_useless_lists(route: &RouteDraft, reading: &Reading) {
 }
 
 /// `hmac-sha-256` takes keys of the keyring; `sha-256` takes none.
+/// What is required of frames cannot be had of plain requests.
+fn check_requests(route: &RouteDraft, reading: &Reading) {
+    let required = route.integrity.as_ref().map(|mode| mode.value) == Some(Mode::Required);
+    let requests = route.requests.as_ref().filter(|_| required);
+    if let Some(requests) = requests.filter(|it| it.value == Some(Requests::All)) {
+        let message = "requests = \"all\" on a route that requires frame integrity: a plain request has no frames to seal";
+        let hint = "leave `requests` out, or give plain requests a route of their own";
+        reading.report(Finding::error(&requests.place, message).hint(hint));
+    }
+}
+
 fn check_integrity(draft: &Draft, reading: &Reading) {
+    for route in draft.routes.iter().flatten() {
+        check_requests(route, reading);
+    }
     if draft.keyring.is_some() {
         return;
     }

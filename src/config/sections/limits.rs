@@ -6,6 +6,7 @@ use crate::{
         reader::Table,
         units, values,
     },
+    request::HeadLimits,
     roster::quotas::ClientLimits,
     snapshot::settings::{Limits, Timeouts},
 };
@@ -21,6 +22,9 @@ pub(in crate::config) struct LimitsDraft {
     handshakes: Option<Placed<usize>>,
     pub(in crate::config) message: Option<Placed<u64>>,
     pub(in crate::config) frame: Option<Placed<u64>>,
+    header: Option<Placed<u64>>,
+    header_fields: Option<Placed<usize>>,
+    body: Option<Placed<Option<u64>>>,
     client: Option<ClientLimits>,
 }
 
@@ -30,6 +34,7 @@ pub(in crate::config) struct TimeoutsDraft {
     handshake: Option<Placed<Duration>>,
     upgrade: Option<Placed<Duration>>,
     connect: Option<Placed<Duration>>,
+    answer: Option<Placed<Duration>>,
     pub(in crate::config) idle: Option<Placed<Duration>>,
     pub(in crate::config) ping: Option<Placed<Duration>>,
     write: Option<Placed<Duration>>,
@@ -44,6 +49,13 @@ impl LimitsDraft {
             handshakes: table.or_default("handshakes", values::count, 1024),
             message,
             frame,
+            header: table.or_default("header", header, HeadLimits::default().bytes as u64),
+            header_fields: table.or_default(
+                "header_fields",
+                values::count,
+                HeadLimits::default().fields,
+            ),
+            body: table.or_default("body", units::size_or_none, None),
             client: read_client(table.table("client")),
         };
         table.finish();
@@ -56,6 +68,11 @@ impl LimitsDraft {
             handshakes: self.handshakes?.value,
             message: self.message?.value,
             frame: self.frame?.value,
+            head: HeadLimits {
+                bytes: usize::try_from(self.header?.value).ok()?,
+                fields: self.header_fields?.value,
+            },
+            body: self.body?.value,
             client: self.client?,
         })
     }
@@ -79,6 +96,16 @@ fn read_client(mut table: Table<'_>) -> Option<ClientLimits> {
     })
 }
 
+/// A header section is kept in memory as a whole, so it has a bound of its own.
+fn header(value: &DeValue<'_>) -> Result<u64, Refusal> {
+    let size = units::size(value)?;
+    if size <= MEBIBYTE {
+        return Ok(size);
+    }
+    let message = "a header section of more than 1 MiB is read into memory before anything is known of its sender";
+    Err(Refusal::new(message, "write \"1MiB\" or less"))
+}
+
 fn per_second(value: &DeValue<'_>) -> Result<u64, Refusal> {
     values::count(value).map(|count| count as u64)
 }
@@ -93,6 +120,7 @@ impl TimeoutsDraft {
             upgrade: deadline("upgrade", 10),
             connect: deadline("connect", 5),
             idle: deadline("idle", 300),
+            answer: table.or_default("answer", units::duration, Duration::ZERO),
             ping: table.or_default("ping", units::duration, Duration::from_secs(30)),
             write: table.or_default("write", units::positive_duration, Duration::from_mins(1)),
         };
@@ -101,11 +129,15 @@ impl TimeoutsDraft {
     }
 
     pub(super) fn settle(self) -> Option<Timeouts> {
+        let idle = self.idle.map(|idle| idle.value);
         Some(Timeouts {
             handshake: self.handshake?.value,
             upgrade: self.upgrade?.value,
             connect: self.connect?.value,
-            idle: self.idle?.value,
+            answer: Some(self.answer?.value)
+                .filter(|answer| !answer.is_zero())
+                .or(idle)?,
+            idle: idle?,
             ping: self.ping?.value,
             write: self.write?.value,
         })

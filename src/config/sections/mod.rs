@@ -16,7 +16,7 @@ pub(super) use self::{
     backend::BackendDraft,
     limits::{LimitsDraft, TimeoutsDraft},
     listener::ListenerDraft,
-    route::RouteDraft,
+    route::{Requests, RouteDraft},
     server::ServerDraft,
     tls::{ClientsDraft, TlsDraft},
 };

@@ -5,7 +5,7 @@ use crate::{
         findings::{Finding, Placed, Refusal},
         reader::Table,
         source::Place,
-        values,
+        values::{self, word},
     },
     integrity::{Algorithm, Mode},
     policy::{
@@ -40,6 +40,7 @@ pub(in crate::config) struct RouteDraft {
     pub(in crate::config) allow: List<AccessRule>,
     pub(in crate::config) deny: List<AccessRule>,
     origins: List<Origin>,
+    pub(in crate::config) requests: Option<Placed<Option<Requests>>>,
     forward_certificate: Option<Placed<ForwardCertificate>>,
     pub(in crate::config) integrity: Option<Placed<Mode>>,
     pub(in crate::config) algorithms: List<Algorithm>,
@@ -59,6 +60,13 @@ pub(in crate::config) struct RouteHost {
     pattern: HostPattern,
 }
 
+/// Which requests a route serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Requests {
+    All,
+    WebSocket,
+}
+
 impl RouteDraft {
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let path = table.or_written("path", route_path, "/");
@@ -69,6 +77,7 @@ impl RouteDraft {
             path,
             backend: table.required("backend", values::name),
             client_cert: table.optional("client_cert", values::client_cert),
+            requests: table.or_default("requests", requests, None),
             forward_certificate: table.or_default(
                 "forward_certificate",
                 values::forward_certificate,
@@ -85,6 +94,12 @@ impl RouteDraft {
     }
 
     pub(super) fn settle(self) -> Option<RouteSettings> {
+        let integrity = self.integrity?.value;
+        let requests = self.requests?.value.unwrap_or(match integrity {
+            // What cannot be sealed would come in unsealed.
+            Mode::Required => Requests::WebSocket,
+            _ => Requests::All,
+        });
         let hosts = self.hosts?.value.into_iter();
         Some(RouteSettings {
             name: self.name?.value,
@@ -96,7 +111,8 @@ impl RouteDraft {
             deny: values_of(self.deny?),
             forward_certificate: self.forward_certificate?.value,
             origins: if_written(self.origins?),
-            integrity: self.integrity?.value,
+            forwards_requests: requests == Requests::All,
+            integrity,
             integrity_algorithms: values_of(self.algorithms?),
         })
     }
@@ -132,6 +148,14 @@ fn read_algorithms(table: &mut Table<'_>) -> List<Algorithm> {
         table.reading().report(finding);
     }
     Some(algorithms)
+}
+
+fn requests(value: &DeValue<'_>) -> Result<Option<Requests>, Refusal> {
+    let words = [
+        ("all", Some(Requests::All)),
+        ("websocket", Some(Requests::WebSocket)),
+    ];
+    word(value, &words)
 }
 
 fn route_path(value: &DeValue<'_>) -> Result<RoutePath, Refusal> {

@@ -6,7 +6,7 @@ use crate::{
     credential::CertificateFiles,
     integrity::{Algorithm, Mode},
     policy::ClientCertMode,
-    request::client_cert::ForwardCertificate,
+    request::{HeadLimits, client_cert::ForwardCertificate},
     roster::quotas::ClientLimits,
     tls::{ClientTrust, CrlPolicy, MinVersion},
 };
@@ -199,6 +199,8 @@ fn optional_keys_have_the_documented_defaults() {
             ticket_keys: None,
         },
         limits: Limits {
+            head: HeadLimits::default(),
+            body: None,
             connections: 100_000,
             handshakes: 1024,
             message: 16 << 20,
@@ -206,6 +208,7 @@ fn optional_keys_have_the_documented_defaults() {
             client: ClientLimits::OFF,
         },
         timeouts: Timeouts {
+            answer: seconds(300),
             handshake: seconds(10),
             upgrade: seconds(10),
             connect: seconds(5),
@@ -214,6 +217,7 @@ fn optional_keys_have_the_documented_defaults() {
             write: seconds(60),
         },
         routes: vec![RouteSettings {
+            forwards_requests: true,
             name: "/".to_owned(),
             hosts: Vec::new(),
             path: "/".parse().unwrap(),

@@ -24,6 +24,7 @@
 //! - [`refusal`]: everything that a refused request must get, leave in the log, and count.
 //! - [`frame`]: frames as bytes.
 //! - [`hand_made::HandMade`]: TLS records that no TLS library would send.
+//! - [`http`]: whole messages of plain HTTP.
 //! - [`sealed::SealedSocket`]: a client whose frames or messages carry tags.
 //! - [`log`]: the lines that the proxy logs, to be awaited.
 //!
@@ -45,6 +46,7 @@ pub(crate) mod config;
 pub(crate) mod credentials;
 pub(crate) mod frame;
 pub(crate) mod hand_made;
+pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod process;
 pub(crate) mod proxy;
