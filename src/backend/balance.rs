@@ -119,6 +119,7 @@ mod tests {
     fn backend(balance: Balance, count: u16) -> Backend {
         let servers = (1..=count).map(|port| ServerAddress::Ip(([127, 0, 0, 1], port).into()));
         Backend::detached(&BackendSettings {
+            host: None,
             name: "b".into(),
             servers: servers.collect(),
             balance,
@@ -266,6 +267,7 @@ mod tests {
             (header, v6, SERVERS[3]),
         ] {
             let backend = Backend::detached(&BackendSettings {
+                host: None,
                 name: "b".into(),
                 servers: vec![
                     ServerAddress::Ip(([127, 0, 0, 1], 9001).into()),

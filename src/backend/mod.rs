@@ -1,6 +1,7 @@
 //! Backends: their servers, how one is chosen, and how it is reached.
 
 use crate::observe::{BackendMetrics, Known, ServerGauges};
+use http::HeaderValue;
 use std::{
     fmt,
     net::SocketAddr,
@@ -30,6 +31,8 @@ pub struct BackendSettings {
     pub servers: Vec<ServerAddress>,
     /// How a server is chosen.
     pub balance: Balance,
+    /// The `Host` that it gets; `None`: the client's.
+    pub host: Option<HeaderValue>,
 }
 
 /// Where a server of a backend listens.
@@ -74,6 +77,8 @@ pub struct Backend {
     pub name: Arc<str>,
     /// How a server is chosen.
     pub balance: Balance,
+    /// The `Host` that it gets; `None`: the client's.
+    pub host: Option<HeaderValue>,
     /// What is counted of it; absent where nobody counts.
     pub metrics: Option<Arc<BackendMetrics>>,
     servers: Vec<Arc<Server>>,
@@ -123,6 +128,7 @@ impl Backend {
         Self {
             name: settings.name.as_str().into(),
             balance: settings.balance.clone(),
+            host: settings.host.clone(),
             metrics: None,
             servers: settings.servers.iter().map(server).collect(),
             turn: AtomicUsize::new(0),

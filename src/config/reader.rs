@@ -226,6 +226,31 @@ impl<'a> Table<'a> {
         tables
     }
 
+    /// Values under names that the operator chose, none if there is no key; `None` if a name or a value
+    /// is wrong.
+    pub(super) fn named_values<N, T>(
+        &mut self,
+        key: &'static str,
+        name: fn(&str) -> Result<N, Refusal>,
+        parse: Parse<T>,
+    ) -> Option<Vec<(N, T)>> {
+        let title = format!("[{}]", self.path_of(key));
+        let Some(value) = self.find(key) else {
+            return Some(Vec::new());
+        };
+        let table = self.table_of(value, title);
+        let entries: Vec<_> = table
+            .entries?
+            .iter()
+            .map(|(key, value)| {
+                let name = self.judged(name(key.get_ref()), Some(key.span()));
+                let value = self.parsed(value, parse);
+                Some((name?.value, value?.value))
+            })
+            .collect();
+        entries.into_iter().collect()
+    }
+
     /// Reports every key that nobody has asked for.
     pub(super) fn finish(self) {
         let entries = self.entries.into_iter().flat_map(DeTable::iter);
@@ -244,8 +269,11 @@ impl<'a> Table<'a> {
     }
 
     fn parsed<T>(&self, value: &Spanned<DeValue<'_>>, parse: Parse<T>) -> Option<Placed<T>> {
-        let place = Some(value.span());
-        match parse(value.get_ref()) {
+        self.judged(parse(value.get_ref()), Some(value.span()))
+    }
+
+    fn judged<T>(&self, result: Result<T, Refusal>, place: Place) -> Option<Placed<T>> {
+        match result {
             Ok(value) => Some(Placed::new(value, place)),
             Err(Refusal { message, hint }) => {
                 let finding = Finding::error(&place, message).hint(hint);

@@ -3,6 +3,7 @@
 
 use crate::{
     ending::Ending,
+    request::Edits,
     roster::sockets::ConnectionId,
     socket::{backend_request::write_field, dial::Switched, switched::Declined},
     worker::refusal::Refusal,
@@ -79,7 +80,7 @@ const FOR_ONE_HOP: [HeaderName; 6] = [
 ];
 
 /// The 101 for the client.
-pub fn switching_response(switched: &Switched) -> Response<Vec<u8>> {
+pub fn switching_response(switched: &Switched, edits: &Edits) -> Response<Vec<u8>> {
     let mut response = Response::new(Vec::new());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let fields = response.headers_mut();
@@ -89,18 +90,20 @@ pub fn switching_response(switched: &Switched) -> Response<Vec<u8>> {
     remove_hop_by_hop(&mut others);
     others.remove(header::TRAILER);
     others.remove(header::CONTENT_LENGTH);
+    edits.apply(&mut others);
     fields.extend(others);
     response
 }
 
 /// A backend's declining answer, for the client: the connection ends after it. Of a content that
 /// was cut off, what came is passed on.
-pub fn declining_response(declined: Declined) -> Response<Vec<u8>> {
+pub fn declining_response(declined: Declined, edits: &Edits) -> Response<Vec<u8>> {
     let Declined { head, content, .. } = declined;
     let mut fields = head.headers;
     remove_hop_by_hop(&mut fields);
     fields.remove(header::TRAILER);
     fields.remove(header::CONTENT_LENGTH);
+    edits.apply(&mut fields);
     let mut response = Response::new(content);
     *response.status_mut() = head.status;
     let close = HeaderValue::from_static("close");

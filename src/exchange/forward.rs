@@ -96,7 +96,7 @@ impl Forwarded<'_> {
             ..
         } = self;
         let method = Method::from_bytes(head.method().as_bytes());
-        let target: Result<Uri, _> = head.path_and_query().parse();
+        let target: Result<Uri, _> = backend_request::target(route, head)?.parse();
         let mut request = Request::new(());
         *request.method_mut() = method.map_err(|error| malformed(error.into()))?;
         *request.uri_mut() = target.map_err(|error| malformed(error.into()))?;
@@ -146,6 +146,7 @@ impl Forwarded<'_> {
         }
         let (mut head, content) = response.into_parts();
         remove_hop_by_hop(&mut head.headers);
+        self.route.settings.response_edits.apply(&mut head.headers);
         head.version = http::Version::HTTP_11;
         if self.visit.worker.shared.drain.has_begun() && self.head.version() == Version::Http11 {
             let close = http::HeaderValue::from_static("close");

@@ -59,11 +59,12 @@ pub(super) async fn upgrade(
     route::admit_socket(visit, route, client, head)?;
     let seat = visit.seat(client)?;
     let random = random()?;
+    let edits = &route.settings.response_edits;
     let negotiated = seal::negotiate(visit, &mut stream.session, route, head)?;
     match dial::dial(visit, route, client, head, handshake, &negotiated).await? {
         Answer::Switched(mut switched) => {
             let agreement = negotiated.conclude(&mut switched.fields, route.settings.integrity)?;
-            let mut response = answer::written(&answer::switching_response(&switched));
+            let mut response = answer::written(&answer::switching_response(&switched, edits));
             if let Some(nonce) = agreement.as_ref().and_then(Agreement::first_message) {
                 relay::push_text(&nonce, &mut response);
             }
@@ -77,7 +78,7 @@ pub(super) async fn upgrade(
         }
         Answer::Declined(declined) => {
             let refusal = Refusal::new(RequestEnding::BackendDeclined, &declined);
-            let response = answer::written(&answer::declining_response(declined));
+            let response = answer::written(&answer::declining_response(declined, edits));
             send(visit, stream, &response).await?;
             Err(refusal)
         }

@@ -26,6 +26,7 @@ pub const SET_BY_PROXY: &[&str] = &[
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-port",
+    "x-forwarded-prefix",
     "x-forwarded-proto",
     "x-request-id",
 ];
@@ -40,7 +41,6 @@ pub const CLAIMS_OF_OTHER_PROXIES: &[&str] = &[
     "x-client-ip",
     "x-cluster-client-ip",
     "x-forwarded",
-    "x-forwarded-prefix",
     "x-forwarded-server",
     "x-forwarded-ssl",
     "x-original-forwarded-for",
@@ -52,7 +52,7 @@ pub const CLAIMS_OF_OTHER_PROXIES: &[&str] = &[
     "x-ssl-client-verify",
 ];
 
-const FOR_ONE_HOP: &[&str] = &[
+pub(super) const FOR_ONE_HOP: &[&str] = &[
     "connection",
     "content-length",
     "expect",
@@ -88,7 +88,7 @@ fn is_left_out(name: &str) -> bool {
 }
 
 /// Whether a gateway may take `name` for `known`, which is in lower case.
-fn is_spelling_of(name: &str, known: &str) -> bool {
+pub(super) fn is_spelling_of(name: &str, known: &str) -> bool {
     let same = |(byte, known): (u8, u8)| match known {
         b'-' => !byte.is_ascii_alphanumeric(),
         _ => byte.eq_ignore_ascii_case(&known),

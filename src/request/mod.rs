@@ -9,6 +9,7 @@
 //! [`Head::handshake`], and what frames a content by [`Head::content`].
 
 mod content;
+mod edits;
 mod error;
 mod forward;
 mod rules;
@@ -17,6 +18,7 @@ mod syntax;
 mod target;
 
 pub use content::{Content, Extent};
+pub use edits::{Edits, fault_of_edit};
 pub use error::RequestError;
 pub use forward::{CLAIMS_OF_OTHER_PROXIES, SET_BY_PROXY, forwarded_fields};
 pub use scan::{HeadLimits, HeadScanner};

@@ -4,7 +4,7 @@ use crate::{
     integrity::{Algorithm, Mode},
     name::{host::HostPattern, origin::Origin, path::PathPrefix},
     policy::{ClientCertMode, access::AccessRule},
-    request::{HeadLimits, client_cert::ForwardCertificate},
+    request::{Edits, HeadLimits, client_cert::ForwardCertificate},
     roster::quotas::ClientLimits,
 };
 use std::{net::SocketAddr, time::Duration};
@@ -79,6 +79,12 @@ pub struct RouteSettings {
     pub origins: Option<Vec<Origin>>,
     /// Whether requests that ask for no WebSocket are forwarded.
     pub forwards_requests: bool,
+    /// Whether the backend gets the path without the route's.
+    pub strip_prefix: bool,
+    /// What is changed of the fields that the backend gets.
+    pub request_edits: Edits,
+    /// What is changed of the fields that the client gets from the backend.
+    pub response_edits: Edits,
     /// What the backend gets of a client's certificate.
     pub forward_certificate: ForwardCertificate,
     /// Whether frames are sealed.

@@ -15,6 +15,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::borrow::Cow;
 
 /// An upgrade request for a backend.
 pub struct BackendRequest {
@@ -39,7 +40,7 @@ pub fn request(
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     negotiated.apply(&mut fields, head);
     Ok(BackendRequest {
-        head: written(head.path_and_query(), &fields).into(),
+        head: written(&target(route, head)?, &fields).into(),
         fields,
     })
 }
@@ -57,9 +58,39 @@ pub(crate) fn fields(
         append(&mut fields, field.name, field.value)?;
     }
     set_own(&mut fields, visit, head)?;
+    if route.settings.strip_prefix {
+        let prefix = route.settings.path.to_string();
+        append(&mut fields, "x-forwarded-prefix", prefix.as_bytes())?;
+    }
+    if let Some(host) = &route.backend.host {
+        fields.insert(header::HOST, host.clone());
+    }
     let certificate = route.settings.forward_certificate;
     set_certificate(&mut fields, visit, client, certificate)?;
+    route.settings.request_edits.apply(&mut fields);
     Ok(fields)
+}
+
+/// The target as the backend gets it: byte for byte, or without the route's path.
+pub(crate) fn target<'a>(route: &Route, head: &Head<'a>) -> Result<Cow<'a, str>, Refusal> {
+    let whole = head.path_and_query();
+    if !route.settings.strip_prefix {
+        return Ok(whole.into());
+    }
+    let prefix = route.settings.path.to_string();
+    match whole.strip_prefix(prefix.trim_end_matches('/')) {
+        // Another reader could take what follows for a host (RFC 3986 section 4.2).
+        Some(rest) if rest.starts_with("//") => {
+            let detail = "the path begins with \"//\" once the route's is taken off";
+            Err(Refusal::new(RequestEnding::Malformed, detail))
+        }
+        Some(rest) if rest.starts_with('/') => Ok(rest.into()),
+        Some(rest) => Ok(format!("/{rest}").into()),
+        None => {
+            let detail = "the path does not begin with the route's to the letter";
+            Err(Refusal::new(RequestEnding::Malformed, detail))
+        }
+    }
 }
 
 fn written(target: &str, fields: &HeaderMap) -> Vec<u8> {

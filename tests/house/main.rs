@@ -148,9 +148,11 @@ fn every_stage_says_what_it_takes_returns_and_refuses() {
     let stages = [
         "listener/accept",
         "listener/handshake",
-        "listener/authenticate",
         "exchange/h1",
+        "exchange/authenticate",
         "exchange/route",
+        "exchange/forward",
+        "exchange/plain",
         "socket/dial",
         "socket/relay/mod",
         "socket/open",

@@ -1,6 +1,7 @@
 //! Plain HTTP beside WebSockets, on the same route.
 
 mod answers;
+mod edits;
 mod framing;
 mod lives;
 
@@ -146,17 +147,23 @@ async fn a_route_for_websockets_alone_tells_others_to_upgrade() {
         "integrity = 'required'\nintegrity_algorithms = ['sha-256']",
     ] {
         let proxy = Proxy::start(Config::to(&backend).route_lines(lines));
-        let mut wire = proxy.connect().await;
         let post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc";
-        wire.send(post).await;
-        let refused = wire.read_answer().await;
-        assert_eq!(refused.head.status(), 426, "{}", refused.content);
-        assert!(
-            refused.content.contains("not_websocket"),
-            "{}",
-            refused.content
-        );
-        assert_eq!(refused.end, End::Closed);
+        let offers = |protocols| Upgrade::to("/").with("Upgrade", protocols).bytes();
+        for request in [
+            post.to_vec(),
+            offers("h2c"),
+            offers("h2c, foo"),
+            get("/", ""),
+        ] {
+            let mut wire = proxy.connect().await;
+            wire.send(&request).await;
+            let refused = wire.read_answer().await;
+            assert_eq!(refused.head.status(), 426, "{}", refused.content);
+            let reason = "not_websocket";
+            assert!(refused.content.contains(reason), "{}", refused.content);
+            assert_eq!(refused.head.field("Upgrade"), Some("websocket"));
+            assert_eq!(refused.end, End::Closed);
+        }
     }
     assert_eq!(backend.connections(), 0);
 }

@@ -8,7 +8,9 @@ use crate::{
         source::Place,
         values::{self, word},
     },
+    name::host::Authority,
 };
+use http::HeaderValue;
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     path::PathBuf,
@@ -30,6 +32,7 @@ pub(in crate::config) struct BackendDraft {
     pub(in crate::config) place: Place,
     servers: Option<Placed<Vec<Placed<ServerAddress>>>>,
     balance: Option<Balance>,
+    host: Option<Option<HeaderValue>>,
 }
 
 /// `balance` as written: what is hashed stands in a key of its own.
@@ -47,6 +50,7 @@ impl BackendDraft {
             place: table.place.clone(),
             servers: read_servers(&name, &mut table),
             balance: read_balance(&mut table),
+            host: table.maybe("host", host),
             name,
         };
         table.finish();
@@ -64,6 +68,7 @@ impl BackendDraft {
             name: self.name,
             servers: servers.map(|server| server.value).collect(),
             balance: self.balance?,
+            host: self.host?,
         })
     }
 }
@@ -124,6 +129,20 @@ fn read_balance(table: &mut Table<'_>) -> Option<Balance> {
     })
 }
 
+/// A host, with or without a port, as it stands in `Host`.
+fn host(value: &DeValue<'_>) -> Result<HeaderValue, Refusal> {
+    let text = values::text(value, "app.internal")?;
+    let hint = "write a host such as \"app.internal\" or \"app.internal:8080\"";
+    match (Authority::parse(text), HeaderValue::from_str(text)) {
+        (Ok(_), Ok(value)) => Ok(value),
+        (Err(error), _) => Err(Refusal::new(
+            format!("\"{text}\" is not a host: {error}"),
+            hint,
+        )),
+        (_, Err(_)) => Err(Refusal::new(format!("\"{text}\" is not a host"), hint)),
+    }
+}
+
 fn method(value: &DeValue<'_>) -> Result<Method, Refusal> {
     word(
         value,
@@ -154,11 +173,12 @@ fn header_refusal(name: &str) -> Refusal {
     Refusal::new(message, "write for example \"header:x-room\"")
 }
 
-/// `ws://HOST[:PORT]` or `unix:PATH`.
+/// `ws://HOST[:PORT]`, the same with `http`, or `unix:PATH`.
 fn server(value: &DeValue<'_>) -> Result<ServerAddress, Refusal> {
     let text = values::text(value, EXAMPLE)?;
     match text.split_once(':') {
-        Some(("ws", rest)) => match rest.strip_prefix("//") {
+        // A backend speaks both over one port.
+        Some(("ws" | "http", rest)) => match rest.strip_prefix("//") {
             Some(authority) => tcp_server(text, authority),
             None => Err(refusal(text, "is no URL", EXAMPLE)),
         },
@@ -166,10 +186,6 @@ fn server(value: &DeValue<'_>) -> Result<ServerAddress, Refusal> {
         Some(("wss" | "https", _)) => Err(Refusal::new(
             format!("\"{text}\" asks for TLS to the backend, which is not available"),
             "write ws://, and reach the backend on loopback, a Unix socket or a private network",
-        )),
-        Some(("http", rest)) => Err(Refusal::new(
-            format!("\"{text}\" is not a WebSocket URL"),
-            format!("write \"ws:{rest}\""),
         )),
         _ => Err(refusal(text, "is neither ws:// nor unix:", EXAMPLE)),
     }
@@ -269,6 +285,7 @@ mod tests {
         assert_eq!(read("ws://127.0.0.1:9001").unwrap(), ip("127.0.0.1:9001"));
         assert_eq!(read("ws://[::1]:9001").unwrap(), ip("[::1]:9001"));
         assert_eq!(read("ws://chat.internal:9001").unwrap(), named(9001));
+        assert_eq!(read("http://chat.internal").unwrap(), named(80));
         assert_eq!(read("ws://chat.internal/").unwrap(), named(80));
         assert_eq!(read("ws://[::1]").unwrap(), ip("[::1]:80"));
         let socket = ServerAddress::Unix(PathBuf::from("/run/chat.sock"));
@@ -311,8 +328,8 @@ mod tests {
         assert!(wss.message.contains("TLS to the backend"), "{wss:?}");
         let path = read("ws://chat:1/room?x").unwrap_err();
         assert_eq!(path.hint, "write \"ws://chat:1\"");
-        let http = read("http://chat:1").unwrap_err();
-        assert_eq!(http.hint, "write \"ws://chat:1\"");
+        let https = read("https://chat").unwrap_err();
+        assert!(https.message.contains("TLS to the backend"), "{https:?}");
     }
 
     #[test]

@@ -12,9 +12,10 @@ use crate::{
         ClientCertMode,
         route::{AccessRule, HostPattern, Origin, PathPrefix},
     },
-    request::client_cert::ForwardCertificate,
+    request::{Edits, client_cert::ForwardCertificate, fault_of_edit},
     snapshot::settings::RouteSettings,
 };
+use http::{HeaderName, HeaderValue};
 use toml::de::DeValue;
 
 /// What to write where an empty list was written, so that nobody is let in by a list that was
@@ -41,6 +42,9 @@ pub(in crate::config) struct RouteDraft {
     pub(in crate::config) deny: List<AccessRule>,
     origins: List<Origin>,
     pub(in crate::config) requests: Option<Placed<Option<Requests>>>,
+    strip_prefix: Option<Placed<bool>>,
+    request_headers: Option<Edits>,
+    response_headers: Option<Edits>,
     forward_certificate: Option<Placed<ForwardCertificate>>,
     pub(in crate::config) integrity: Option<Placed<Mode>>,
     pub(in crate::config) algorithms: List<Algorithm>,
@@ -78,6 +82,9 @@ impl RouteDraft {
             backend: table.required("backend", values::name),
             client_cert: table.optional("client_cert", values::client_cert),
             requests: table.or_default("requests", requests, None),
+            strip_prefix: table.or_default("strip_prefix", values::boolean, false),
+            request_headers: read_edits(table.table("request_headers")),
+            response_headers: read_edits(table.table("response_headers")),
             forward_certificate: table.or_default(
                 "forward_certificate",
                 values::forward_certificate,
@@ -112,6 +119,9 @@ impl RouteDraft {
             forward_certificate: self.forward_certificate?.value,
             origins: if_written(self.origins?),
             forwards_requests: requests == Requests::All,
+            strip_prefix: self.strip_prefix?.value,
+            request_edits: self.request_headers?,
+            response_edits: self.response_headers?,
             integrity,
             integrity_algorithms: values_of(self.algorithms?),
         })
@@ -148,6 +158,46 @@ fn read_algorithms(table: &mut Table<'_>) -> List<Algorithm> {
         table.reading().report(finding);
     }
     Some(algorithms)
+}
+
+/// `{ set = { NAME = "value" }, remove = ["NAME"] }`.
+fn read_edits(mut table: Table<'_>) -> Option<Edits> {
+    let set = table.named_values("set", field_name, field_value);
+    let remove = table.list("remove", edited_field, Vec::new());
+    table.finish();
+    Some(Edits {
+        set: set?,
+        remove: values_of(remove?),
+    })
+}
+
+fn edited_field(value: &DeValue<'_>) -> Result<HeaderName, Refusal> {
+    field_name(values::text(value, "X-Debug")?)
+}
+
+fn field_name(text: &str) -> Result<HeaderName, Refusal> {
+    let Ok(name) = text.parse::<HeaderName>() else {
+        let message = format!("\"{text}\" is not the name of a header field");
+        return Err(Refusal::new(message, "write a name such as \"X-Env\""));
+    };
+    match fault_of_edit(name.as_str()) {
+        None => Ok(name),
+        Some(fault) => {
+            let message = format!("a route cannot change the field \"{text}\": {fault}");
+            Err(Refusal::new(message, "leave it out"))
+        }
+    }
+}
+
+/// It may be a credential for the backend, so that no log may show it.
+fn field_value(value: &DeValue<'_>) -> Result<HeaderValue, Refusal> {
+    let text = values::text(value, "prod")?;
+    let Ok(mut value) = HeaderValue::from_str(text) else {
+        let message = "the value has a character that no header field may have";
+        return Err(Refusal::new(message, "write visible ASCII on one line"));
+    };
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn requests(value: &DeValue<'_>) -> Result<Option<Requests>, Refusal> {

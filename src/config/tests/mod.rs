@@ -6,7 +6,7 @@ use crate::{
     credential::CertificateFiles,
     integrity::{Algorithm, Mode},
     policy::ClientCertMode,
-    request::{HeadLimits, client_cert::ForwardCertificate},
+    request::{Edits, HeadLimits, client_cert::ForwardCertificate},
     roster::quotas::ClientLimits,
     tls::{ClientTrust, CrlPolicy, MinVersion},
 };
@@ -218,6 +218,9 @@ fn optional_keys_have_the_documented_defaults() {
         },
         routes: vec![RouteSettings {
             forwards_requests: true,
+            strip_prefix: false,
+            request_edits: Edits::default(),
+            response_edits: Edits::default(),
             name: "/".to_owned(),
             hosts: Vec::new(),
             path: "/".parse().unwrap(),
@@ -231,6 +234,7 @@ fn optional_keys_have_the_documented_defaults() {
             integrity_algorithms: vec![Algorithm::HmacSha256, Algorithm::Sha256],
         }],
         backends: vec![BackendSettings {
+            host: None,
             name: "b".to_owned(),
             servers: vec![ServerAddress::Ip("127.0.0.1:9001".parse().unwrap())],
             balance: Balance::LeastConnections,

@@ -27,6 +27,8 @@ const DOCUMENTED: &[&str] = &[
     "tidegate_log_lines_dropped_total{}",
     "tidegate_ping_seconds{route}",
     "tidegate_reloads_total{result,trigger}",
+    "tidegate_request_seconds{route}",
+    "tidegate_requests_total{code,method,route}",
     "tidegate_resumptions_total{result}",
     "tidegate_upgrades_total{result,route}",
     "tidegate_websocket_seconds{route}",

@@ -189,3 +189,16 @@ async fn a_client_of_http_1_0_is_answered_and_its_connection_ended() {
     assert_eq!((answered.head.status(), &*answered.content), (200, "old"));
     assert_eq!(answered.end, End::Closed);
 }
+
+#[tokio::test]
+async fn methods_that_tunnel_or_reflect_are_refused() {
+    let backend = Backend::http().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    for method in ["CONNECT", "TRACE"] {
+        let mut wire = proxy.connect().await;
+        let request = format!("{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        wire.send(request.as_bytes()).await;
+        assert_eq!(wire.read_answer().await.head.status(), 400, "{method}");
+    }
+    assert_eq!(backend.connections(), 0);
+}
