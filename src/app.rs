@@ -15,6 +15,7 @@ use crate::{
     reload::{self, Reloader, build},
     roster::{drain::Drain, quotas::Clients, sockets::Connections},
     runtime::{permits::Gauge, workers},
+    snapshot::settings::ListenerSettings,
     watch::Watcher,
     worker::{Shared, visit::Listener},
 };
@@ -215,6 +216,7 @@ fn bind_listeners(
             .ok_or_else(|| StartError::Internal(format!("no metrics for {}", settings.name)))?;
         for (socket, sockets) in sockets.into_iter().zip(&mut by_worker) {
             let listener = Listener {
+                redirects_to: None,
                 index,
                 name: settings.name.as_str().into(),
                 address,
@@ -224,7 +226,25 @@ fn bind_listeners(
         }
         addresses.push((settings.name.clone(), address));
     }
+    point_redirects(&candidate.settings.listeners, &addresses, &mut by_worker);
     Ok((by_worker, addresses))
+}
+
+/// Sends the clients of listeners without TLS to the port that the first one with TLS is bound to.
+fn point_redirects(
+    settings: &[ListenerSettings],
+    addresses: &[(String, SocketAddr)],
+    by_worker: &mut [Vec<Bound>],
+) {
+    let mut with_tls = settings
+        .iter()
+        .zip(addresses)
+        .filter(|(it, _)| !it.redirects);
+    let port = with_tls.next().map(|(_, (_, address))| address.port());
+    for Bound { listener, .. } in by_worker.iter_mut().flatten() {
+        let redirects = settings.get(listener.index).is_some_and(|it| it.redirects);
+        listener.redirects_to = port.filter(|_| redirects);
+    }
 }
 
 fn bind_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -70,7 +70,7 @@ impl Stopped {
         let metrics = &visit.worker.shared.metrics;
         match (&self.method, &self.route) {
             (Some(method), Some(route)) => route.metrics.request_refused(method, ending),
-            (Some(method), None) => metrics.request_refused_without_route(method, ending),
+            (Some(method), None) => metrics.requested_without_route(method, ending.status()),
             (None, Some(route)) => route.metrics.refused(ending),
             (None, None) => metrics.refused_without_route(ending),
         }

@@ -4,7 +4,7 @@
 //! open connections is reached. Deadline: none; accepting goes on until the drain is over.
 //! Metric: `connections_total`, `connections_open`.
 
-use super::serve::serve;
+use super::{redirect, serve::serve};
 use crate::{
     ending::HandshakeEnding,
     runtime::{permits::Held, workers},
@@ -104,7 +104,13 @@ fn admit(
         under_way: OnceCell::new(),
     };
     if let Some(held) = worker.shared.open.take(visit.snapshot.limits.connections) {
-        workers::spawn_connection(serve(visit, Admission { held, guard }, tcp, handshake));
+        let admission = Admission { held, guard };
+        match listener.redirects_to {
+            Some(port) => {
+                workers::spawn_connection(redirect::serve(visit, admission, tcp, port));
+            }
+            None => workers::spawn_connection(serve(visit, admission, tcp, handshake)),
+        }
     } else {
         listener.metrics.refused(HandshakeEnding::ConnectionLimit);
         visit.log_refusal(HandshakeEnding::ConnectionLimit, None);

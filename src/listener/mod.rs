@@ -9,5 +9,6 @@
 
 pub mod accept;
 pub mod handshake;
+pub mod redirect;
 pub mod run;
 pub mod serve;

@@ -196,9 +196,10 @@ impl Metrics {
         self.shared.unrouted.results.ended(ending);
     }
 
-    /// Counts a plain request that was refused before a route was found for it.
-    pub fn request_refused_without_route(&self, method: &str, ending: RequestEnding) {
-        self.shared.unrouted.requests.ended(method, ending.status());
+    /// Counts a plain request that ended before a route was found for it, or at a listener that has none,
+    /// with this status, or without an answer.
+    pub fn requested_without_route(&self, method: &str, status: Option<u16>) {
+        self.shared.unrouted.requests.ended(method, status);
     }
 
     /// Counts how a TLS session began.

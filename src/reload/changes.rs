@@ -73,11 +73,11 @@ pub fn fixed(old: &Settings, new: &Settings, file: &str) -> Vec<Diagnostic> {
         settings
             .listeners
             .iter()
-            .map(|l| (l.name.clone(), l.address))
+            .map(|l| (l.name.clone(), l.address, l.redirects))
             .collect()
     };
     if listeners(old) != listeners(new) {
-        refuse("the listeners' names and addresses");
+        refuse("the listeners' names, addresses and redirects");
     }
     if old.server.workers != new.server.workers {
         refuse("server.workers");

@@ -18,6 +18,8 @@ pub struct ListenerSettings {
     pub address: SocketAddr,
     /// Overrides `tls.clients.mode` here.
     pub client_cert: Option<ClientCertMode>,
+    /// It speaks no TLS, and sends its clients to the first listener that does.
+    pub redirects: bool,
 }
 
 /// The `[limits]` table, checked; sizes in bytes.

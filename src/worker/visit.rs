@@ -160,6 +160,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// What is counted of it.
     pub metrics: Arc<ListenerMetrics>,
+    /// It speaks no TLS, and sends its clients to this port.
+    pub redirects_to: Option<u16>,
 }
 
 /// What an accepted connection holds until it ends.

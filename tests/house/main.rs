@@ -148,6 +148,7 @@ fn every_stage_says_what_it_takes_returns_and_refuses() {
     let stages = [
         "listener/accept",
         "listener/handshake",
+        "listener/redirect",
         "exchange/h1",
         "exchange/authenticate",
         "exchange/route",

@@ -4,6 +4,7 @@ mod answers;
 mod edits;
 mod framing;
 mod lives;
+mod redirects;
 
 use crate::support::{
     Backend, Config, End, Proxy, Upgrade, frame,

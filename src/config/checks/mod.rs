@@ -97,6 +97,7 @@ fn check_presence(
 }
 
 fn check_listeners(listeners: &[ListenerDraft], reading: &Reading) {
+    check_redirects(listeners, reading);
     let names = listeners.iter().filter_map(|listener| {
         let name = listener.shown_name()?;
         let place = name.place.is_some().then_some(name.place);
@@ -107,6 +108,23 @@ fn check_listeners(listeners: &[ListenerDraft], reading: &Reading) {
         ))
     });
     check_names("listener", names, reading);
+}
+
+/// There is somewhere to go, and what a listener without TLS cannot do is not asked of it.
+fn check_redirects(listeners: &[ListenerDraft], reading: &Reading) {
+    let redirects = |listener: &&ListenerDraft| listener.redirects == Some(true);
+    for listener in listeners.iter().filter(redirects) {
+        if let Some(mode) = &listener.client_cert {
+            let message = "a listener without TLS sees no client certificate";
+            let finding = Finding::error(&mode.place, message);
+            reading.report(finding.hint("leave `client_cert` out here"));
+        }
+        if listeners.iter().all(|listener| redirects(&listener)) {
+            let message = "no listener has TLS: this one sends its clients nowhere";
+            let finding = Finding::error(&listener.place, message);
+            reading.report(finding.hint("add a [[listener]] with address = \"0.0.0.0:443\""));
+        }
+    }
 }
 
 fn check_routes(routes: &[RouteDraft], reading: &Reading) {

@@ -20,6 +20,7 @@ pub(in crate::config) struct ListenerDraft {
     pub(in crate::config) name: Option<Placed<String>>,
     pub(in crate::config) address: Option<Placed<SocketAddr>>,
     pub(in crate::config) client_cert: Option<Placed<ClientCertMode>>,
+    pub(in crate::config) redirects: Option<bool>,
 }
 
 impl ListenerDraft {
@@ -29,6 +30,7 @@ impl ListenerDraft {
             name: table.optional("name", values::name),
             address: table.required("address", values::address),
             client_cert: table.optional("client_cert", values::client_cert),
+            redirects: read_redirect(&mut table),
         };
         check_protocols(&mut table);
         table.finish();
@@ -47,8 +49,29 @@ impl ListenerDraft {
             name: self.shown_name()?.value,
             address: self.address?.value,
             client_cert: self.client_cert.map(|mode| mode.value),
+            redirects: self.redirects?,
         })
     }
+}
+
+/// A listener without TLS is there to send its clients to one with it.
+fn read_redirect(table: &mut Table<'_>) -> Option<bool> {
+    let tls = table.or_default("tls", values::boolean, true)?;
+    let redirect = table.optional("redirect", |value| word(value, &[("https", ())]));
+    let finding = match (tls.value, &redirect) {
+        (true, Some(redirect)) => {
+            let message = "`redirect` has no effect on a listener with TLS";
+            Finding::error(&redirect.place, message).hint("write tls = false, or leave it out")
+        }
+        (false, None) => {
+            let message = "a listener without TLS serves no requests";
+            let hint = "write redirect = \"https\" to send its clients to the listener with TLS";
+            Finding::error(&tls.place, message).hint(hint)
+        }
+        _ => return Some(!tls.value),
+    };
+    table.reading().report(finding);
+    None
 }
 
 /// HTTP/1.1 is the only protocol, so that there is nothing to keep.

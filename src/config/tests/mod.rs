@@ -177,6 +177,7 @@ fn optional_keys_have_the_documented_defaults() {
             watch: true,
         },
         listeners: vec![ListenerSettings {
+            redirects: false,
             name: "127.0.0.1:0".to_owned(),
             address: "127.0.0.1:0".parse().unwrap(),
             client_cert: None,
