@@ -6,6 +6,7 @@
 //! ```
 
 mod control;
+mod handle;
 mod operations;
 
 use crate::{
@@ -30,7 +31,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-pub use control::{Control, Handle};
+pub use control::Control;
+pub use handle::Handle;
 
 /// A proxy whose sockets are bound and that carries nothing yet.
 pub struct App {
@@ -43,7 +45,7 @@ pub struct App {
     watcher: Watcher,
 }
 
-/// A running proxy's threads; ends them when told to.
+/// A running proxy's threads; ends them when asked to.
 struct Threads {
     stop: watch::Sender<bool>,
     handles: Vec<JoinHandle<()>>,
@@ -65,7 +67,7 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
-    /// The system gives no signals, sockets or threads.
+    /// The system has no signals, sockets or threads left.
     #[error("{0}")]
     System(#[from] io::Error),
     /// Something that never fails did.
@@ -140,7 +142,7 @@ impl App {
     /// # Errors
     /// A worker's thread cannot be started, or signals cannot be caught.
     pub async fn run(self, mut control: Control) -> io::Result<()> {
-        // Before anyone is told that it runs: a signal until then would kill it.
+        // Before the log says that it runs: a signal until then would kill it.
         let signals = control.signals()?;
         for (name, address) in &self.listeners {
             tracing::info!(listener = name, %address, "listening");

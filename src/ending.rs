@@ -136,7 +136,7 @@ endings! {
         CertificateNotYet      "certificate_not_yet_valid"  Client   "the client's certificate is not valid yet"
         CertificatePurpose     "certificate_wrong_purpose"  Client   "the client's certificate is not meant for client authentication"
         CertificateIsRevoked   "certificate_revoked"        Client   "the client's certificate is revoked"
-        CertificateNoStatus    "certificate_status_unknown" Client   "no current CRL tells whether the client's certificate is revoked"
+        CertificateNoStatus    "certificate_status_unknown" Client   "no current CRL says whether the client's certificate is revoked"
         CertificateBad         "certificate_bad"            Client   "the client's certificate or its signature is not valid"
     }
 

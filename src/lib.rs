@@ -23,6 +23,7 @@
 //! # What always holds, and the tests that keep it
 //!
 //! - Arrows go down only: `rooms_know_only_themselves_and_those_below`.
+//! - Nor do files of one room know each other in a circle: `no_files_know_each_other_in_a_circle`.
 //! - [`name`], [`frame`], [`integrity`], [`ending`], [`policy`] and [`request`] cannot fail by IO; time and
 //!   randomness come in as arguments: `pure_rooms_have_no_runtime_clock_log_random_or_io`.
 //! - A snapshot (credentials, trust, routes, rules, keyring, limits) is built and verified whole, then

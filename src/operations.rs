@@ -3,7 +3,7 @@
 use serde::Serialize;
 use std::{future::Future, net::SocketAddr, path::PathBuf, pin::Pin};
 
-/// What an operator may ask of, or tell, a running proxy.
+/// What an operator may ask of a running proxy.
 ///
 /// Nothing here waits for a worker, but for [`Operations::reload`].
 pub trait Operations: Send + Sync + 'static {

@@ -63,7 +63,6 @@ impl From<Refusal> for Answer {
     }
 }
 
-/// A JSON document.
 pub(super) fn document(status: StatusCode, value: &impl Serialize) -> Answer {
     match serde_json::to_string(value) {
         Ok(text) => bytes(status, "application/json", text),

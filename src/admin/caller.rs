@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 const TOKEN: u64 = 4096;
 
 /// Refuses a request whose `Host` is a name: a page of a foreign site whose name was made to
-/// resolve to this address (DNS rebinding) would send that name. Gives the host as it was sent.
+/// resolve to this address (DNS rebinding) would send that name. Returns the host as it was sent.
 pub(super) fn check_host<B>(request: &Request<B>) -> Result<Authority, Refusal> {
     let host = single(request, &header::HOST)?
         .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "the request has no Host"))?;
@@ -116,7 +116,7 @@ pub fn check_token_file(file: &Path) -> io::Result<()> {
 
 /// The token of a file that only its owner can read; read at every call, so that it can be changed.
 fn token_of(file: &Path) -> io::Result<Vec<u8>> {
-    // Before it is opened: a pipe would wait for whoever writes into it.
+    // Before it is opened: a pipe would wait for a writer.
     let metadata = fs::metadata(file)?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o077 != 0 {
         return Err(io::Error::other(
@@ -134,7 +134,7 @@ fn token_of(file: &Path) -> io::Result<Vec<u8>> {
     Ok(token)
 }
 
-/// The caller is not told about the proxy's files; the log is.
+/// The caller learns nothing about the proxy's files; the log is.
 fn unusable(file: &Path, error: &io::Error) -> Refusal {
     tracing::error!(file = %file.display(), %error, "admin.token_file cannot be used");
     let detail = "no writing call from another machine is possible now; the proxy's log says why";

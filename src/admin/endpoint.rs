@@ -169,7 +169,7 @@ impl Endpoint {
                 Some(id) if is_id(id) => Self::Connection(id.to_owned()),
                 Some(_) => {
                     return Err(absent(
-                        "that is no id of a connection; `tidegate connections` and GET /connections list them",
+                        "that is not the id of a connection; `tidegate connections` and GET /connections list them",
                     ));
                 }
                 None => return Err(absent("there is nothing at this path")),

@@ -1,7 +1,7 @@
 //! The operator's listener: plain HTTP for metrics, probes, status, and the few things that an
-//! operator may tell a running proxy.
+//! operator may ask of a running proxy.
 //!
-//! Reading is for whoever reaches the address, so it belongs on loopback or a management network.
+//! Reading is for every caller that reaches the address, so it belongs on loopback or a management network.
 //! Writing (`POST`, `DELETE`) is for programs on the same machine, and for holders of the token.
 
 mod answer;

@@ -27,7 +27,6 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The page.
 pub(super) fn answer() -> Answer {
     let mut answer = bytes(StatusCode::OK, "text/html; charset=utf-8", PAGE.clone());
     if let Ok(policy) = HeaderValue::from_str(&POLICY) {

@@ -100,14 +100,16 @@ fn send_away(guests: &mut VecDeque<Guest>) {
 
 /// However often it fails until then: that is one event, and one line.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut told = false;
+    let mut reported = false;
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
-            Err(error) if told => tracing::debug!(%error, "the admin listener still cannot accept"),
+            Err(error) if reported => {
+                tracing::debug!(%error, "the admin listener still cannot accept");
+            }
             Err(error) => tracing::warn!(%error, "the admin listener cannot accept for now"),
         }
-        told = true;
+        reported = true;
         sleep(PAUSE).await;
     }
 }
@@ -160,7 +162,7 @@ async fn respond(
     Ok(answer)
 }
 
-/// Who told the proxy something is worth knowing afterwards; who asked is not, most of the time.
+/// Who made the proxy do something is worth knowing afterwards; who asked is not, most of the time.
 fn log(request: &Request<()>, peer: SocketAddr, answer: &Answer) {
     let (method, path) = (request.method(), request.uri().path());
     let status = answer.status().as_u16();

@@ -27,7 +27,7 @@ struct Fake {
     down: Mutex<Vec<String>>,
     token_file: Mutex<Option<PathBuf>>,
     calls: Mutex<Vec<String>>,
-    /// Whoever has it holds up reloads.
+    /// Its holder holds up reloads.
     reloading: tokio::sync::Mutex<()>,
 }
 

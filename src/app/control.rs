@@ -1,6 +1,9 @@
 //! The control loop: signals, files, the admin listener and the drain, on one thread of their own.
 
-use super::operations::AppOperations;
+use super::{
+    handle::{Handle, ReloadRequest},
+    operations::AppOperations,
+};
 use crate::{
     admin,
     observe::Trigger,
@@ -20,37 +23,21 @@ use std::{
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    sync::{Notify, mpsc, oneshot},
+    sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
 
 /// How often servers that are down are probed.
 const PROBE: Duration = Duration::from_millis(500);
-/// How often is looked what expires soon.
+/// How often to look for what expires soon.
 const EXPIRY: Duration = Duration::from_hours(6);
 
-/// What tells a running proxy to do something, besides files.
+/// What makes a running proxy do something, besides files.
 pub struct Control {
     requests: mpsc::Receiver<ReloadRequest>,
     handle: Handle,
     /// Caught from the start; `None`: signals are not obeyed.
     hangup: Option<Signal>,
-}
-
-/// Tells a running proxy to do something; for tests and the demo.
-#[derive(Clone)]
-pub struct Handle {
-    reload: mpsc::Sender<ReloadRequest>,
-    /// Beside the queue: reloads that wait there must not keep a drain out.
-    drain: Arc<Notify>,
-}
-
-/// Reading the configuration again, as somebody asks for it.
-struct ReloadRequest {
-    /// Only say what would change.
-    preview: bool,
-    /// Where the outcome goes.
-    reply: oneshot::Sender<Outcome>,
 }
 
 /// What the control loop works on.
@@ -112,7 +99,7 @@ impl Control {
         self.hangup.take().map(Signals::listen).transpose()
     }
 
-    /// A handle that tells the proxy to do something.
+    /// A handle that makes the proxy do something.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -124,21 +111,6 @@ impl Default for Control {
     }
 }
 
-impl Handle {
-    /// Reads the configuration again; returns what became of it, or `None` if the proxy is gone.
-    pub async fn reload(&self, preview: bool) -> Option<Outcome> {
-        let (reply, outcome) = oneshot::channel();
-        let request = ReloadRequest { preview, reply };
-        self.reload.send(request).await.ok()?;
-        outcome.await.ok()
-    }
-
-    /// Begins the drain, soon.
-    pub fn drain_soon(&self) {
-        self.drain.notify_one();
-    }
-}
-
 impl Running {
     /// Runs until a drain has ended, or until nobody waits for it any more.
     pub(super) async fn until_drained(
@@ -147,7 +119,13 @@ impl Running {
         signals: Option<Signals>,
         admin: Option<TcpListener>,
     ) -> io::Result<()> {
-        let operations = AppOperations::new(&self, control.handle());
+        let last_reload = self.reloader.last_attempt();
+        let operations = AppOperations::new(
+            self.shared.clone(),
+            self.listeners.clone(),
+            last_reload,
+            control.handle(),
+        );
         let admin = async {
             match admin {
                 Some(socket) => {
@@ -186,7 +164,7 @@ impl Running {
             };
             match event {
                 Event::Request(ReloadRequest { preview, reply }) => {
-                    // Whoever asked may have gone; the reload stands.
+                    // The caller may have gone; the reload stands.
                     let _ = reply.send(self.reload(Trigger::Admin, preview).await);
                 }
                 Event::Reload(trigger) => {
@@ -202,7 +180,7 @@ impl Running {
 
     async fn reload(&mut self, trigger: Trigger, preview: bool) -> Outcome {
         let watcher = &mut self.watcher;
-        // A preview leaves what it sees to be noticed and put to use.
+        // A preview leaves what it sees to be noticed and applied.
         if !preview {
             // Before anything is read, so that what is written meanwhile is noticed afterwards.
             watcher.acknowledge();

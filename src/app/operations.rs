@@ -1,6 +1,6 @@
 //! What the admin listener shows and does, on the running proxy.
 
-use super::control::{Handle, Running};
+use super::handle::Handle;
 use crate::{
     admin::{
         self, BackendStatus, CertificateStatus, Change, ChangeKind, ConnectionPage, ConnectionRow,
@@ -39,12 +39,17 @@ pub(super) struct AppOperations {
 }
 
 impl AppOperations {
-    pub(super) fn new(running: &Running, handle: Handle) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        listeners: Vec<(String, SocketAddr)>,
+        last_reload: Arc<ArcSwap<Attempt>>,
+        handle: Handle,
+    ) -> Self {
         Self {
-            shared: running.shared.clone(),
+            shared,
             handle,
-            listeners: running.listeners.clone(),
-            last_reload: running.reloader.last_attempt(),
+            listeners,
+            last_reload,
             started: Instant::now(),
         }
     }

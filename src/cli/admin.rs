@@ -1,86 +1,23 @@
-//! `tidegate status | connections | reload | drain | close`: asks or tells a running proxy.
+//! `tidegate status | connections | reload | drain | close`: calls the operations of a running proxy.
 
+mod arguments;
 mod client;
+mod error;
+mod parts;
 mod show;
 
-use super::is_enough;
+use super::exit::is_enough;
 use crate::config::NoAdminAddress;
 use client::{Answer, Client};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, net::SocketAddr, path::Path};
+
+pub use arguments::{AdminArgs, AdminCommand, CloseArgs, ConnectionsArgs, ReloadArgs};
+pub use error::AdminError;
 
 /// Connections that are asked for at once.
 const PAGE: usize = 1000;
-
-/// How to reach the proxy, and how to print.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct AdminArgs {
-    /// The admin listener of the running proxy [default: admin.address of the configuration]
-    #[arg(long, value_name = "ADDRESS")]
-    pub admin: Option<String>,
-    /// A file with the proxy's admin token; needed when the proxy is on another machine
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `tidegate connections`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct ConnectionsArgs {
-    /// Print so many at most [default: all]
-    #[arg(long, value_name = "COUNT")]
-    pub limit: Option<usize>,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would print it as a help text")]
-    pub admin: AdminArgs,
-}
-
-/// Arguments of `tidegate reload`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct ReloadArgs {
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub preview: bool,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would print it as a help text")]
-    pub admin: AdminArgs,
-}
-
-/// Arguments of `tidegate close`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct CloseArgs {
-    /// The connection's id, as in the log and in `tidegate connections`
-    #[arg(required_unless_present = "identity")]
-    pub id: Option<String>,
-    /// Close every connection of this identity instead
-    #[arg(long, conflicts_with = "id")]
-    pub identity: Option<String>,
-    #[command(flatten)]
-    #[allow(missing_docs, reason = "clap would print it as a help text")]
-    pub admin: AdminArgs,
-}
-
-/// What to ask or tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminCommand {
-    /// `tidegate status`.
-    Status(AdminArgs),
-    /// `tidegate connections`.
-    Connections(ConnectionsArgs),
-    /// `tidegate reload`.
-    Reload(ReloadArgs),
-    /// `tidegate drain`.
-    Drain(AdminArgs),
-    /// `tidegate close`.
-    Close(CloseArgs),
-}
 
 /// How it went, where the proxy answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,65 +28,12 @@ pub enum Outcome {
     Refused,
 }
 
-/// Why there is no outcome.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says what its variant is")]
-pub enum AdminError {
-    #[error(
-        "no admin address is known: {0}; name the running proxy's configuration with --config FILE, or its admin listener with --admin ADDRESS"
-    )]
-    NoAddress(#[from] NoAdminAddress),
-    #[error("{text:?} is no address of an admin listener ({error}); write it as 127.0.0.1:9090")]
-    Address { text: String, error: io::Error },
-    #[error("no tidegate answers on {address}: {reason}; is it running with an [admin] table?")]
-    Unreachable { address: SocketAddr, reason: String },
-    #[error(
-        "the answer of {address} broke off ({reason}); is it the admin listener of a tidegate?"
-    )]
-    Broken { address: SocketAddr, reason: String },
-    #[error(
-        "{address} is not the admin listener of a tidegate: it answered {answer}; name that listener with --admin ADDRESS"
-    )]
-    Foreign { address: SocketAddr, answer: String },
-    #[error("the tidegate on {address} refused: {detail}")]
-    Refused { address: SocketAddr, detail: String },
-    #[error("no open socket matches {which}; `tidegate connections` lists those that are open")]
-    NoSocket { which: String },
-    #[error(
-        "the token file {path:?} cannot be used: {reason}; give a file that holds the token of the proxy's admin.token_file, and nothing else"
-    )]
-    Token { path: PathBuf, reason: String },
-    #[error("the answer cannot be printed: {0}")]
-    Output(#[from] io::Error),
-}
-
 impl Outcome {
     /// The exit code of the process.
     pub const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Refused => 2,
-        }
-    }
-}
-
-impl AdminError {
-    /// The exit code of the process.
-    pub const fn code(&self) -> u8 {
-        match self {
-            Self::NoAddress(_) | Self::Address { .. } | Self::Token { .. } => 2,
-            _ => 1,
-        }
-    }
-}
-
-impl AdminCommand {
-    const fn args(&self) -> &AdminArgs {
-        match self {
-            Self::Status(args) | Self::Drain(args) => args,
-            Self::Connections(args) => &args.admin,
-            Self::Reload(args) => &args.admin,
-            Self::Close(args) => &args.admin,
         }
     }
 }
@@ -172,7 +56,7 @@ pub async fn run(
     let printed = match outcome {
         _ if args.json => writeln!(out, "{answer:#}"),
         Outcome::Done => show::answer(command, &answer, out)
-            .and_then(|()| show::problems(&answer, "warnings", errors)),
+            .and_then(|()| parts::problems(&answer, "warnings", errors)),
         Outcome::Refused => show::refusal(&answer, errors),
     };
     match printed.and_then(|()| out.flush()) {

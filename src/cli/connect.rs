@@ -10,25 +10,25 @@ use crate::{
 use arrivals::Arrivals;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
+use error::CLOSE_TIMEOUT;
 use rustls::pki_types::CertificateDer;
 use std::{
     fmt, fs,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
-    time::Duration,
 };
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 use zeroize::Zeroizing;
 
 mod arrivals;
+mod error;
 mod sealing;
 #[cfg(test)]
 mod tests;
 
+pub use error::ConnectError;
 pub use sealing::SealingArguments;
 
-/// How long the server may take to answer our Close.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where systems keep the CAs that they trust.
 const SYSTEM_ROOTS: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -80,23 +80,6 @@ pub struct ConnectArguments {
 /// How a conversation ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending(Option<CloseFrame>);
-
-/// Why there was no conversation, or why it broke off.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// An argument or a file that it names cannot be used.
-    #[error("{0}")]
-    Argument(String),
-    /// The connection failed.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The server did not answer the Close.
-    #[error("the server did not answer the Close within {} seconds", CLOSE_TIMEOUT.as_secs())]
-    NoClose,
-    /// Input or output of this program failed.
-    #[error("cannot read the input or write the output: {0}")]
-    Local(#[from] io::Error),
-}
 
 /// What is done with messages, in either direction.
 #[derive(Clone, Copy)]

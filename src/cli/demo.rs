@@ -6,15 +6,18 @@
 //! ```
 
 mod echo;
+mod exchange;
 mod ground;
 mod metrics;
+mod proof;
 mod proofs;
 mod scene;
 mod sealing;
 mod story;
 
 use super::{
-    Format, fail,
+    arguments::{CONFIG, Format},
+    exit::fail,
     run::{LAST_LINES, block_on, refuse, start_log},
 };
 use crate::{
@@ -47,7 +50,7 @@ pub struct DemoArguments {
     #[arg(long)]
     pub once: bool,
     /// The configuration [default: proxy.toml, or a copy of the one that came with tidegate]
-    #[arg(long, value_name = "FILE", env = super::CONFIG)]
+    #[arg(long, value_name = "FILE", env = CONFIG)]
     pub config: Option<PathBuf>,
     /// off, error, warn, info, debug or trace
     #[arg(
@@ -145,7 +148,7 @@ async fn converse(scene: &mut Scene, output: &mut impl io::Write) -> io::Result<
         let late = format!("it took longer than {} seconds", PROOF.as_secs());
         let outcome = timeout(PROOF, (proof.run)(scene)).await;
         let outcome = outcome.unwrap_or(Err(late));
-        story::tell(proof, &outcome, output)?;
+        story::show(proof, &outcome, output)?;
         if outcome.is_err() {
             failed.push(proof.name);
         }
@@ -175,7 +178,7 @@ impl Running {
     fn start(app: App) -> io::Result<Self> {
         let mut control = Control::new();
         let handle = control.handle();
-        let (tell, ended) = std_mpsc::channel();
+        let (report, ended) = std_mpsc::channel();
         workers::start_thread("control", move || {
             let result = block_on(async {
                 control.obey_signals()?;
@@ -183,7 +186,7 @@ impl Running {
             });
             let result = result.and_then(|result| result);
             // Nobody waits for it any more if the demo failed in between.
-            let _ = tell.send(result);
+            let _ = report.send(result);
         })?;
         Ok(Self { handle, ended })
     }

@@ -4,7 +4,7 @@
 //! handshake, request, route, certificate, origin. What only a live connection shows (limits,
 //! integrity offers, backends) is not looked at.
 
-use super::{CONFIG, DEFAULT_CONFIG};
+use super::arguments::{CONFIG, DEFAULT_CONFIG};
 use crate::{
     config::Diagnostic,
     credential::{MaterialError, file},
@@ -34,7 +34,7 @@ use std::{
 /// Arguments of `tidegate explain`.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ExplainArgs {
-    /// The client's certificate in PEM, with its intermediates behind it [default: none]
+    /// The client's certificate in PEM, with its intermediates after it [default: none]
     #[arg(long, value_name = "FILE")]
     pub cert: Option<PathBuf>,
     /// The host that the client asks for
@@ -180,7 +180,7 @@ impl Walk<'_> {
         Ok(self.request(&head, &client))
     }
 
-    /// What the handshake asks for, and who the client is behind it.
+    /// What the handshake asks for, and who the client is after it.
     fn handshake(&mut self, host: &Host) -> Result<Result<Client, Refused>, ExplainError> {
         let mode = self.snapshot.mode(self.listener, Some(host));
         let asks = match mode {

@@ -1,28 +1,28 @@
 //! The commands.
 
 pub mod admin;
+mod arguments;
 pub mod certs;
 pub mod connect;
 #[cfg(feature = "demo")]
 pub mod demo;
+mod exit;
 pub mod explain;
 mod files;
 pub mod keys;
 pub mod run;
 
-use crate::observe::{LogFormat, log::LogLevel};
 use admin::{AdminArgs, AdminCommand, CloseArgs, ConnectionsArgs, Outcome, ReloadArgs};
-use clap::{Parser, Subcommand, ValueEnum};
+use arguments::{CONFIG, DEFAULT_CONFIG};
+use clap::{Parser, Subcommand};
+use exit::{fail, is_enough};
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-/// The configuration that is used where none is named.
-const DEFAULT_CONFIG: &str = "proxy.toml";
-/// The variable that names it instead.
-const CONFIG: &str = "TIDEGATE_CONFIG";
+pub use arguments::{Format, LogArgs};
 
 /// A reverse proxy that ends TLS for WebSockets.
 #[derive(Debug, Parser)]
@@ -71,31 +71,6 @@ pub struct RunArgs {
     #[command(flatten)]
     #[allow(missing_docs, reason = "clap would print it as a help text")]
     pub log: LogArgs,
-}
-
-/// How to log.
-#[derive(Clone, Debug, clap::Args)]
-pub struct LogArgs {
-    /// One line for people, or one JSON object, for each event
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub log_format: Format,
-    /// off, error, warn, info, debug or trace
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        env = "TIDEGATE_LOG",
-        default_value = "info"
-    )]
-    pub log_level: LogLevel,
-}
-
-/// The words of `--log-format`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
 }
 
 #[derive(Debug, clap::Args)]
@@ -194,32 +169,4 @@ fn ask(config: &Path, command: &AdminCommand) -> ExitCode {
         Ok(Err(error)) => fail(&error, error.code()),
         Err(error) => fail(&error, 1),
     }
-}
-
-/// Whether writing failed because whoever read has seen enough, as `head` does.
-pub(crate) fn is_enough(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
-}
-
-/// Tells why the command failed.
-pub(crate) fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    // A closed stderr leaves the exit code to tell.
-    let _ = writeln!(io::stderr(), "tidegate: {error}");
-    ExitCode::from(code)
-}
-
-impl From<Format> for LogFormat {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Text if is_coloured(&io::stderr()) => LogFormat::Terminal,
-            Format::Text => LogFormat::Text,
-            Format::Json => LogFormat::Json,
-        }
-    }
-}
-
-/// Returns true if a stream is a terminal that shows colours, or `CLICOLOR_FORCE` says so and
-/// `NO_COLOR` does not.
-fn is_coloured(stream: &impl anstream::stream::RawStream) -> bool {
-    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }

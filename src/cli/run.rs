@@ -1,6 +1,9 @@
 //! `tidegate run` and `tidegate check`.
 
-use super::{LogArgs, fail, is_enough};
+use super::{
+    arguments::LogArgs,
+    exit::{fail, is_enough},
+};
 use crate::{
     app::{App, Control, StartError},
     config::Diagnostic,
@@ -83,7 +86,7 @@ fn print_text(
     problems: &[Diagnostic],
     read: Option<Vec<Contents>>,
 ) -> io::Result<()> {
-    tell(problems);
+    report(problems);
     let Some(read) = read else {
         return Ok(());
     };
@@ -94,13 +97,13 @@ fn print_text(
 }
 
 pub(super) fn refuse(problems: &[Diagnostic]) -> ExitCode {
-    tell(problems);
+    report(problems);
     ExitCode::from(2)
 }
 
-fn tell(problems: &[Diagnostic]) {
+fn report(problems: &[Diagnostic]) {
     for problem in problems {
-        // A closed stderr leaves the exit code to tell.
+        // A closed stderr leaves the exit code to say it.
         // The stream takes the colours off where they are not wanted (NO_COLOR, no terminal).
         let _ = writeln!(anstream::stderr(), "{}\n", problem.coloured());
     }
@@ -109,7 +112,7 @@ fn tell(problems: &[Diagnostic]) {
 /// Runs a future on a current-thread runtime of its own.
 ///
 /// # Errors
-/// The system gives no event queue.
+/// The system has no event queue left.
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

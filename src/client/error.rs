@@ -50,7 +50,7 @@ pub enum ClientError {
     /// Connecting took too long.
     #[error("no WebSocket after {} seconds", .0.as_secs())]
     Timeout(Duration),
-    /// The server broke the WebSocket protocol; it was told so with a Close.
+    /// The server broke the WebSocket protocol; a Close reported it.
     #[error("the server broke the protocol: {problem} (closed with {code})")]
     Protocol {
         /// The code of the Close that was sent.
@@ -58,13 +58,13 @@ pub enum ClientError {
         /// What it did.
         problem: String,
     },
-    /// The server agreed to no frame integrity, and the client was told not to go on without.
+    /// The server agreed to no frame integrity, and the client was not to go on without.
     #[error(
         "the server did not agree to seal the frames; see that its route allows the algorithm and that the key id is known and active there (`tidegate keys list`)"
     )]
     Unsealed,
-    /// A frame is not as the server sealed it. Nothing of it was delivered; the server was told with
-    /// a Close (1008).
+    /// A frame is not as the server sealed it. Nothing of it was delivered; a Close (1008)
+    /// reported it to the server.
     #[error(
         "a frame is not as the server sealed it ({0}): the secrets differ, or somebody or something changed it on the way"
     )]
@@ -80,7 +80,7 @@ pub enum ClientError {
     Io(io::Error),
 }
 
-/// An HTTP answer that is no upgrade.
+/// An HTTP answer that is not an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The status.

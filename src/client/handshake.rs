@@ -13,15 +13,16 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use sha1::{Digest, Sha1};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::{
-    ClientBuilder, ClientError, Refusal, TlsParameters, WebSocketConnection, sealing,
-    socket::Opened, target::Target,
+    builder::ClientBuilder,
+    error::{ClientError, Refusal},
+    random, sealing,
+    socket::{Opened, WebSocketConnection},
+    target::Target,
+    transport::{TlsParameters, Transport},
 };
 use crate::{
     frame::close::MANDATORY_EXTENSION,
@@ -31,12 +32,8 @@ use crate::{
 /// The longest problem document that is read, in bytes.
 const PROBLEM_LIMIT: usize = 64 * 1024;
 
-/// The longest line of a text that is told, in bytes.
+/// The longest line of a text that is reported, in bytes.
 const LINE_LIMIT: usize = 200;
-
-/// Anything that carries bytes both ways.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Transport for T {}
 
 /// A transport after a handshake.
 struct Upgraded {
@@ -52,11 +49,22 @@ struct Dialed {
     exporter: Option<Exporter>,
 }
 
-pub(super) async fn connect(
-    mut builder: ClientBuilder,
-) -> Result<WebSocketConnection, ClientError> {
+impl ClientBuilder {
+    /// Connects: TCP, TLS for `wss`, then the opening handshake (RFC 6455 section 4.1).
+    pub async fn connect(mut self) -> Result<WebSocketConnection, ClientError> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
+        let timeout = self.timeout;
+        tokio::time::timeout(timeout, connect(self))
+            .await
+            .unwrap_or(Err(ClientError::Timeout(timeout)))
+    }
+}
+
+async fn connect(mut builder: ClientBuilder) -> Result<WebSocketConnection, ClientError> {
     let target = Target::parse(&builder.url)?;
-    let offers = sealing::prepare(&builder, target.tls)?;
+    let offers = sealing::prepare(&builder.integrity, builder.integrity_optional, target.tls)?;
     let dialed = dial(&mut builder, &target).await?;
     let key = new_key()?;
     let request = request(&builder, &target, &key, &offers)?;
@@ -73,7 +81,7 @@ pub(super) async fn connect(
         message_limit: builder.message_limit,
     });
     if unsealed {
-        // The request was granted, so that the server has to be told (RFC 6455 section 7.4.1).
+        // The request was granted, so that the server has to learn of it (RFC 6455 section 7.4.1).
         connection.give_up(MANDATORY_EXTENSION).await;
         return Err(ClientError::Unsealed);
     }
@@ -137,7 +145,7 @@ async fn tcp(address: Option<SocketAddr>, target: &Target) -> Result<TcpStream, 
 /// RFC 6455 section 4.1: 16 bytes chosen at random, in base64.
 fn new_key() -> Result<String, ClientError> {
     let mut key = [0; 16];
-    sealing::random(&mut key)?;
+    random::fill(&mut key)?;
     Ok(STANDARD.encode(key))
 }
 
@@ -171,7 +179,7 @@ fn request(
         .map_err(|error| ClientError::Argument(format!("the request cannot be written: {error}")))
 }
 
-/// Sends the request and takes the transport back, with whatever came behind the 101.
+/// Sends the request and takes the transport back, with whatever came after the 101.
 async fn upgrade(
     transport: Box<dyn Transport>,
     request: Request<Empty<Bytes>>,
@@ -194,7 +202,7 @@ async fn upgrade(
         let running = finished.is_none();
         let driven = async {
             if running {
-                // How it ends is no matter: the refusal is what is told.
+                // How it ends does not matter: the refusal is what is reported.
                 let _ = connection.as_mut().await;
             }
             std::future::pending::<()>().await;
@@ -214,7 +222,7 @@ async fn upgrade(
 }
 
 /// Reads what the server says about its refusal, in a problem document or the first line of a
-/// text; what cannot be read is no further error.
+/// text; what cannot be read is not one more error.
 async fn refusal(response: Response<Incoming>) -> Refusal {
     let (head, body) = response.into_parts();
     let kind = head.headers.get(header::CONTENT_TYPE);
@@ -240,7 +248,7 @@ async fn refusal(response: Response<Incoming>) -> Refusal {
 }
 
 /// RFC 6455 section 4.1, what a client checks: the answer is to this request, and grants only
-/// what was offered. Gives the subprotocol.
+/// what was offered. Returns the subprotocol.
 fn accept(
     headers: &HeaderMap,
     key: &str,

@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use super::{
-    ClientError, DataFrame,
-    handshake::Transport,
-    incoming::{Frame, Incoming},
+    error::ClientError,
+    incoming::{DataFrame, Frame, Incoming},
+    transport::Transport,
     writer::Writer,
 };
 use crate::{
@@ -78,7 +78,7 @@ struct Message {
 
 enum Phase {
     Open,
-    /// A Close waits to be written, until the deadline; then the last is told.
+    /// A Close waits to be written, until the deadline; then the last is returned.
     Closing {
         last: Result<Arrived, ClientError>,
         deadline: Instant,
@@ -113,7 +113,7 @@ impl WebSocketReceiver {
             match self.collect(frame) {
                 Ok(Some(event)) => return Ok(event),
                 Ok(None) => {}
-                // What is left to do is to tell the server; `next_frame` does.
+                // What is left to do is to close towards the server; `next_frame` does.
                 Err(error) => self.fail(error),
             }
         }
@@ -142,7 +142,7 @@ impl WebSocketReceiver {
         self.finish().await
     }
 
-    /// What is to be told of a frame.
+    /// What is to be returned for a frame.
     fn accept(&mut self, frame: Frame) -> Option<Arrived> {
         match frame {
             Frame::Data(frame) => return Some(Arrived::Data(frame)),
@@ -218,7 +218,7 @@ impl WebSocketReceiver {
         };
     }
 
-    /// Writes the Close, and tells the last. The connection is over; that its end cannot be
+    /// Writes the Close, and returns the last. The connection is over; that its end cannot be
     /// written changes nothing.
     async fn finish(&mut self) -> Result<Arrived, ClientError> {
         if let Phase::Closing { deadline, .. } = self.phase {

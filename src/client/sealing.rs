@@ -1,6 +1,6 @@
 //! Frame integrity as a client asks for it: what it offers, and whether the server agreed.
 
-use super::{ClientBuilder, ClientError};
+use super::{error::ClientError, random};
 use crate::integrity::{
     EXTENSION_NAME, ValueError,
     agreement::Agreement,
@@ -42,8 +42,8 @@ impl IntegrityOffer {
         };
         let mut nonce = [0; 32];
         let mut ephemeral = Zeroizing::new([0; 32]);
-        random(&mut nonce)?;
-        random(ephemeral.as_mut_slice())?;
+        random::fill(&mut nonce)?;
+        random::fill(ephemeral.as_mut_slice())?;
         let ephemeral = PrivateKey::new(ephemeral);
         Ok(ClientOffer::hmac_sha256(
             credential,
@@ -65,16 +65,20 @@ impl IntegrityOffer {
 }
 
 /// The offers of one handshake; refuses those that this connection cannot keep.
-pub(super) fn prepare(builder: &ClientBuilder, tls: bool) -> Result<Vec<ClientOffer>, ClientError> {
-    if !tls && builder.integrity.iter().any(IntegrityOffer::needs_tls) {
+pub(super) fn prepare(
+    offers: &[IntegrityOffer],
+    optional: bool,
+    tls: bool,
+) -> Result<Vec<ClientOffer>, ClientError> {
+    if !tls && offers.iter().any(IntegrityOffer::needs_tls) {
         let message = "a channel binding takes TLS; connect to wss://, or offer none";
         return Err(ClientError::Argument(message.to_owned()));
     }
-    if builder.integrity_optional && builder.integrity.is_empty() {
+    if optional && offers.is_empty() {
         let message = "integrity is optional, and no offer is made; make one with `integrity`, or leave `integrity_optional` out";
         return Err(ClientError::Argument(message.to_owned()));
     }
-    let offers = builder.integrity.iter();
+    let offers = offers.iter();
     offers.map(IntegrityOffer::prepare).collect()
 }
 
@@ -115,12 +119,6 @@ pub(super) fn exporter(tls: &ClientConnection) -> Option<Exporter> {
     }
     let bytes = tls.export_keying_material([0; 32], EXPORTER_LABEL, Some(b""));
     bytes.map(Zeroizing::new).ok()
-}
-
-/// Fills `bytes` from the system's source.
-pub(super) fn random(bytes: &mut [u8]) -> Result<(), ClientError> {
-    aws_lc_rs::rand::fill(bytes)
-        .map_err(|_| ClientError::Argument("the system gives no random bytes".to_owned()))
 }
 
 impl From<ValueError> for ClientError {

@@ -4,8 +4,12 @@ use bytes::Bytes;
 use tokio::io;
 
 use super::{
-    ClientError, DataFrame, Event, TlsParameters, WebSocketReceiver, handshake::Transport,
-    incoming::Incoming, outgoing::Outgoing, receiver::CLOSE_TIMEOUT, writer::Writer,
+    error::ClientError,
+    incoming::{DataFrame, Incoming},
+    outgoing::Outgoing,
+    receiver::{CLOSE_TIMEOUT, Event, WebSocketReceiver},
+    transport::{TlsParameters, Transport},
+    writer::Writer,
 };
 use crate::{
     frame::{Opcode, close::may_be_sent, control::PAYLOAD_MAX},
@@ -30,7 +34,7 @@ pub struct WebSocketSender {
 /// A transport after the opening handshake.
 pub(super) struct Opened {
     pub(super) transport: Box<dyn Transport>,
-    /// Bytes that came behind the 101.
+    /// Bytes that came after the 101.
     pub(super) early: Bytes,
     pub(super) subprotocol: Option<String>,
     pub(super) tls: Option<TlsParameters>,
@@ -117,12 +121,12 @@ impl WebSocketConnection {
 }
 
 impl WebSocketSender {
-    /// Sends a text message; it goes out whole even if waiting for that is given up.
+    /// Sends a text message; it goes out whole even if the future is dropped.
     pub async fn send_text(&self, text: &str) -> Result<(), ClientError> {
         self.send(Opcode::Text, text.as_bytes()).await
     }
 
-    /// Sends a binary message; it goes out whole even if waiting for that is given up.
+    /// Sends a binary message; it goes out whole even if the future is dropped.
     pub async fn send_binary(&self, bytes: &[u8]) -> Result<(), ClientError> {
         self.send(Opcode::Binary, bytes).await
     }
@@ -131,7 +135,7 @@ impl WebSocketSender {
     /// section 5.4 says is for the caller to see to.
     pub async fn send_frame(&self, frame: &DataFrame) -> Result<(), ClientError> {
         if frame.opcode.is_control() {
-            let message = "a control frame is no frame of a message; use ping or close";
+            let message = "a control frame is not part of a message; use ping or close";
             return Err(ClientError::Argument(message.to_owned()));
         }
         let frame = Outgoing {

@@ -59,7 +59,7 @@ impl Target {
     }
 }
 
-/// What stands behind the host; an empty port is the default (RFC 3986 section 3.2.3).
+/// What follows the host; an empty port is the default (RFC 3986 section 3.2.3).
 fn port(authority: &Authority, default: u16) -> Option<u16> {
     match authority.as_str().strip_prefix(authority.host())? {
         "" | ":" => Some(default),

@@ -1,6 +1,7 @@
 use super::*;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha1::{Digest, Sha1};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -73,7 +74,7 @@ async fn read_frame(stream: &mut (impl AsyncReadExt + Unpin)) -> (u8, Vec<u8>) {
     )
 }
 
-/// A connection to a server that upgrades it and then does what it is told.
+/// A connection to a server that upgrades it and then does what the test says.
 async fn connected(more: &'static [u8]) -> (WebSocketConnection, TcpStream) {
     let (listener, client) = listener().await;
     let server = async {
@@ -85,7 +86,7 @@ async fn connected(more: &'static [u8]) -> (WebSocketConnection, TcpStream) {
     (client.unwrap(), server)
 }
 
-/// What connecting gives when the request is answered with this text.
+/// What connecting returns when the request is answered with this text.
 async fn answered(answer: impl Fn(&str) -> String) -> Result<WebSocketConnection, ClientError> {
     let (listener, client) = listener().await;
     let server = async {

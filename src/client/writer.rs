@@ -1,6 +1,6 @@
 //! The sending side of a WebSocket, shared by those who send and the one who receives.
 //!
-//! Frames are put into a buffer whole and written from there by whoever waits: a future that is
+//! Frames are put into a buffer whole and written from there by the caller that waits: a future that is
 //! dropped or not polled any more leaves neither a part of a frame nor a lock behind. They are sealed
 //! as they are put there, in the order in which they go out.
 
@@ -13,7 +13,7 @@ use std::{
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncWrite, WriteHalf};
 
-use super::{ClientError, handshake::Transport, outgoing::Outgoing, sealing::random};
+use super::{error::ClientError, outgoing::Outgoing, random, transport::Transport};
 use crate::{
     frame::{Opcode, control::REASON_MAX},
     integrity::{Binding, seal::Sealer},
@@ -40,7 +40,7 @@ struct State {
     unflushed: bool,
     /// Nothing may follow a Close or a failure.
     ended: bool,
-    /// The transport failed; one waiter was told how.
+    /// The transport failed; it was reported to one waiter.
     broken: bool,
 }
 
@@ -73,7 +73,7 @@ impl Writer {
         self.longest_reason
     }
 
-    /// Sends a frame. It goes out whole even if waiting is given up.
+    /// Sends a frame. It goes out whole even if the future is dropped.
     pub(super) async fn send(&self, frame: &Outgoing<'_>) -> Result<(), ClientError> {
         self.state().push(frame)?;
         std::future::poll_fn(|context| self.poll_flush(context)).await
@@ -86,7 +86,7 @@ impl Writer {
 
     /// Has a Close with this payload sent by the next flush, unless one was sent.
     pub(super) fn close(&self, payload: &[u8]) {
-        // That nothing can be sent any more is no failure here.
+        // That nothing can be sent any more is not a failure here.
         let _ = self.state().push(&Outgoing::whole(Opcode::Close, payload));
     }
 
@@ -153,7 +153,7 @@ impl Writer {
             Pin::new(&mut state.transport),
             &mut Context::from_waker(&waker),
         );
-        // Under the same lock: what others write behind this is still to be flushed.
+        // Under the same lock: what others write after this is still to be flushed.
         state.unflushed &= polled.is_pending();
         polled.map_err(|error| state.fail(error))
     }
@@ -170,13 +170,13 @@ impl State {
             return Err(ClientError::Closed);
         }
         let mut masking_key = [0; 4];
-        random(&mut masking_key)?;
+        random::fill(&mut masking_key)?;
         frame.write(masking_key, self.sealer.as_mut(), &mut self.buffer)?;
         self.ended = frame.opcode == Opcode::Close;
         Ok(())
     }
 
-    /// Whether bytes wait to be written; puts the answer to a ping behind the last frame.
+    /// Whether bytes wait to be written; puts the answer to a ping after the last frame.
     fn prepare(&mut self) -> Result<bool, ClientError> {
         if self.broken {
             return Err(ClientError::Closed);

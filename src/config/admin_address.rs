@@ -1,6 +1,6 @@
 //! Where a configuration says that the proxy's admin listener is, for who asks a running proxy.
 
-use super::{findings::Reading, read, reader::Table, sections::Draft};
+use super::{findings::Reading, load::read, reader::Table, sections::Draft};
 use std::{
     io,
     net::SocketAddr,
@@ -8,7 +8,7 @@ use std::{
 };
 use toml::de::DeTable;
 
-/// Why a configuration does not tell where the admin listener is.
+/// Why a configuration does not say where the admin listener is.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant is")]
 pub enum NoAdminAddress {
@@ -17,7 +17,7 @@ pub enum NoAdminAddress {
     #[error("{} has no [admin] table, without which a proxy cannot be asked", .0.display())]
     NoTable(PathBuf),
     #[error(
-        "{file} does not tell it; `tidegate check --config {file}` says why",
+        "{file} does not say it; `tidegate check --config {file}` says why",
         file = .0.display()
     )]
     Wrong(PathBuf),
@@ -28,7 +28,7 @@ pub enum NoAdminAddress {
     AnyPort(PathBuf),
 }
 
-/// The admin listener's address of a configuration that may be wrong in other places: whoever asks
+/// The admin listener's address of a configuration that may be wrong in other places: an operator who asks
 /// a running proxy to read it again should hear what is wrong from the proxy.
 ///
 /// # Errors
@@ -55,7 +55,7 @@ pub fn admin_address(file: &Path) -> Result<SocketAddr, NoAdminAddress> {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Result<String, String> {
+    fn found(text: &str) -> Result<String, String> {
         let id = std::thread::current().id();
         let name = format!("tidegate-admin-{}-{id:?}.toml", std::process::id());
         let path = std::env::temp_dir().join(name);
@@ -73,8 +73,8 @@ mod tests {
     fn the_admin_address_is_found_in_a_file_that_is_wrong_elsewhere() {
         let own = Ok("127.0.0.1:9191".to_owned());
         let table = "[admin]\naddress = \"127.0.0.1:9191\"\n";
-        assert_eq!(told(&format!("oops = 1\n{table}")), own);
-        assert_eq!(told(&format!("[limits\n{table}")), own);
+        assert_eq!(found(&format!("oops = 1\n{table}")), own);
+        assert_eq!(found(&format!("[limits\n{table}")), own);
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
             ("[admin]\naddress = \"nowhere\"\n", "`tidegate check"),
             ("[admin]\naddress = \"127.0.0.1:0\"\n", "leaves the port"),
         ] {
-            let error = told(text).unwrap_err();
+            let error = found(text).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
         }
         let missing = admin_address(Path::new("/nowhere/proxy.toml")).unwrap_err();

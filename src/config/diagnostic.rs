@@ -47,7 +47,7 @@ pub(super) struct Excerpt {
     pub(super) text: String,
     /// How many characters are underlined.
     pub(super) width: usize,
-    /// What stands behind the underline.
+    /// What follows the underline.
     pub(super) label: &'static str,
 }
 
@@ -181,7 +181,7 @@ impl Excerpt {
         let text = printable_text(&self.text);
         let (faint, caret) = (styles.faint, styles.caret);
         writeln!(f, "{faint}{:>5} |{faint:#} {text}", self.line)?;
-        // Tabs stay tabs, so that the caret is right whatever width the terminal gives them.
+        // Tabs stay tabs, so that the caret is right whatever width the terminal shows them at.
         let padding: String = text
             .chars()
             .take(self.column.saturating_sub(1))

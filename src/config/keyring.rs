@@ -12,8 +12,8 @@ use self::{cover::covered, entry::KeyDraft};
 use super::{
     diagnostic::Diagnostic,
     findings::{Finding, Reading},
+    load::report_syntax,
     reader::Table,
-    report_syntax,
     source::Text,
 };
 use crate::{
@@ -24,7 +24,7 @@ use std::{collections::HashMap, path::Path, str};
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
-/// Reads a keyring's file, which nobody but its owner may be able to read. Gives all problems at
+/// Reads a keyring's file, which nobody but its owner may be able to read. Returns all problems at
 /// once, in the order of the file; none of them holds a secret.
 pub fn load_keyring(path: &Path) -> Result<Keyring, Vec<Diagnostic>> {
     let refused = |error: MaterialError| vec![unusable(path, error)];

@@ -5,16 +5,18 @@
 //!            └────────────┴──────────────────────────┴─► Problems, each with its place
 //! ```
 //!
-//! Of the files that a configuration names, only the keyring is read here; whoever reads the others reports what it finds
-//! through [`Source`], so that those problems show the configuration's line too.
+//! Of the files that a configuration names, only the keyring is read here; what reads the others
+//! reports its findings through [`Source`], so that those problems show the configuration's line too.
 
 mod admin_address;
 mod checks;
 mod diagnostic;
 mod findings;
 mod keyring;
+mod load;
 mod reader;
 mod sections;
+mod settings;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -25,214 +27,7 @@ pub use self::{
     admin_address::{NoAdminAddress, admin_address},
     diagnostic::{Coloured, Diagnostic, Severity},
     keyring::{load_keyring, parse_keyring},
+    load::{Loaded, Problems, Refused, load, parse},
+    settings::{NamedFiles, Settings},
     source::Source,
 };
-use self::{
-    findings::{Finding, Reading},
-    reader::Table,
-    sections::{Draft, Settled},
-    source::{Places, Text},
-};
-use crate::{
-    admin::AdminSettings,
-    backend::BackendSettings,
-    runtime::settings::ServerSettings,
-    snapshot::settings::{Limits, ListenerSettings, RouteSettings, Timeouts},
-    tls::TlsSettings,
-};
-use std::{
-    fmt, fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
-use toml::de::DeTable;
-
-/// Bytes of a configuration at most.
-const LONGEST: u64 = 64 << 20;
-/// How a file in PEM begins (RFC 7468 section 2).
-const PEM: &str = "-----BEGIN ";
-/// The hint where a file is no configuration.
-const ANOTHER: &str = "give the path of a configuration with --config";
-
-/// A configuration whose every value is valid, and whose values fit together.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Workers and drain.
-    pub server: ServerSettings,
-    /// At least one.
-    pub listeners: Vec<ListenerSettings>,
-    /// Certificates, and how clients authenticate.
-    pub tls: TlsSettings,
-    /// How much of everything.
-    pub limits: Limits,
-    /// How long for everything.
-    pub timeouts: Timeouts,
-    /// At least one; each names a backend of `backends`.
-    pub routes: Vec<RouteSettings>,
-    /// In the order of the file.
-    pub backends: Vec<BackendSettings>,
-    /// `None`: there is no admin listener.
-    pub admin: Option<AdminSettings>,
-    /// The file with the keys of frame integrity.
-    pub keyring: Option<PathBuf>,
-}
-
-/// Settings, and what they came from.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// The checked settings.
-    pub settings: Settings,
-    /// What is allowed, and probably not meant.
-    pub warnings: Vec<Diagnostic>,
-    /// The text, to point at what a later step finds wrong.
-    pub source: Source,
-}
-
-/// Everything that is wrong with a configuration, in the order of the file; warnings included.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Diagnostic>);
-
-/// A configuration that is refused.
-#[derive(Debug)]
-pub struct Refused {
-    /// Why.
-    pub problems: Problems,
-    /// What of it names files, and its text, so that what is wrong with the files is reported
-    /// at the same time; `None` where the text could not be read.
-    pub rest: Option<Box<(NamedFiles, Source)>>,
-}
-
-/// The settings that name files, as far as they are sound.
-#[derive(Clone, Debug)]
-pub struct NamedFiles {
-    /// Certificates, CAs, lists and ticket keys; `None` if something in these tables is wrong.
-    pub tls: Option<TlsSettings>,
-    /// The keyring.
-    pub keyring: Option<PathBuf>,
-}
-
-/// Reads a configuration's file. Paths in it are relative to the file's folder.
-pub fn load(path: &Path) -> Result<Loaded, Refused> {
-    let name = path.display().to_string();
-    let content = read(path).map_err(|error| unreadable(&name, &error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    match String::from_utf8(content) {
-        // What stands in a key's file must not be shown, as a problem of each line would.
-        Ok(text) if text.starts_with(PEM) => Err(no_configuration(&name).into()),
-        Ok(text) => parse(&name, &text, folder),
-        Err(error) => Err(not_utf8(&name, error.as_bytes(), &error.utf8_error()).into()),
-    }
-}
-
-/// Reads a configuration's text. `name` is what problems call the file; paths in it are relative
-/// to `directory`.
-pub fn parse(name: &str, text: &str, directory: &Path) -> Result<Loaded, Refused> {
-    let (table, syntax) = DeTable::parse_recoverable(text);
-    let reading = Reading::new(directory, syntax.is_empty());
-    let draft = Draft::read(Table::root(table.get_ref(), &reading));
-    checks::check(&draft, &reading);
-    let text = Text::new(name, text);
-    let (mut problems, paths) = reading.finish(&text);
-    report_syntax(&syntax, &text, &mut problems);
-    let places = Places {
-        paths,
-        routes: draft.route_places(),
-    };
-    let wrong = problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error);
-    let source = Source::new(text, places);
-    let Settled { settings, files } = draft.settle();
-    match settings {
-        Some(settings) if !wrong => Ok(Loaded {
-            settings,
-            warnings: problems,
-            source,
-        }),
-        _ => Err(Refused {
-            problems: Problems(problems),
-            rest: Some(Box::new((files, source))),
-        }),
-    }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    let file = fs::File::open(path)?;
-    file.take(LONGEST + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > LONGEST {
-        let message = format!("it has more than {LONGEST} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    Ok(content)
-}
-
-/// Adds the syntax errors, and takes away what only follows from them: what else was found on
-/// their lines.
-fn report_syntax(syntax: &[toml::de::Error], text: &Text, problems: &mut Vec<Diagnostic>) {
-    let errors = syntax.iter().map(|error| {
-        let message = format!("not valid TOML: {}", error.message());
-        Finding::error(&error.span(), message).diagnose(text)
-    });
-    let mut errors: Vec<Diagnostic> = errors.collect();
-    errors.sort_by_key(|error| (error.line, error.column));
-    errors.dedup_by_key(|error| error.line);
-    problems.retain(|problem| errors.iter().all(|error| error.line != problem.line));
-    problems.append(&mut errors);
-    problems.sort_by_key(|problem| (problem.line, problem.column));
-}
-
-fn unreadable(name: &str, error: &io::Error) -> Problems {
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge => {
-            ANOTHER
-        }
-        io::ErrorKind::PermissionDenied => "allow the user that runs tidegate to read it",
-        _ => "",
-    };
-    let problem = Diagnostic::error(name, format!("cannot read the configuration: {error}"));
-    Problems(vec![problem.hint(hint)])
-}
-
-fn no_configuration(name: &str) -> Problems {
-    let message = "this is a certificate or key in PEM, and no configuration";
-    Problems(vec![Diagnostic::error(name, message).hint(ANOTHER)])
-}
-
-fn not_utf8(name: &str, content: &[u8], error: &std::str::Utf8Error) -> Problems {
-    let text = Text::new(name, &String::from_utf8_lossy(content));
-    // The valid part is the same in both, so that the offset is too.
-    let start = error.valid_up_to();
-    let place = Some(start..start + char::REPLACEMENT_CHARACTER.len_utf8());
-    let finding = Finding::error(&place, "not valid UTF-8, which TOML has to be");
-    Problems(vec![finding.diagnose(&text)])
-}
-
-impl From<Problems> for Refused {
-    fn from(problems: Problems) -> Self {
-        Self {
-            problems,
-            rest: None,
-        }
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            let boundary = if index == 0 { "" } else { "\n" };
-            write!(f, "{boundary}{problem}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Problems {}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.problems.fmt(f)
-    }
-}
-
-impl std::error::Error for Refused {}

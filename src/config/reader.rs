@@ -190,7 +190,7 @@ impl<'a> Table<'a> {
         Some(self.table_of(value, title))
     }
 
-    /// The tables of an array of tables, none if there is no key; `None` if it is no array.
+    /// The tables of an array of tables, none if there is no key; `None` if it is not an array.
     pub(super) fn tables(&mut self, key: &'static str) -> Option<Placed<Vec<Table<'a>>>> {
         let title = format!("[[{}]]", self.path_of(key));
         let Some(value) = self.find(key) else {

@@ -11,7 +11,7 @@ pub(super) type Place = Option<Range<usize>>;
 
 /// The text that settings came from, and where in it their parts stand.
 ///
-/// Whoever reads the files that a configuration names, or builds what it describes, makes its
+/// The caller that reads the files that a configuration names, or builds what it describes, makes its
 /// problems here, so that they show the value that caused them.
 #[derive(Clone, Debug)]
 pub struct Source {

@@ -1,4 +1,4 @@
-//! Values that are no quantities: words, counts, addresses, paths, names, patterns.
+//! Values that are not quantities: words, counts, addresses, paths, names, patterns.
 
 use super::{
     findings::Refusal,
@@ -64,7 +64,6 @@ fn large_count() -> Refusal {
     Refusal::new("the number is too large", hint)
 }
 
-/// Worker threads.
 pub(super) fn workers(value: &DeValue<'_>) -> Result<usize, Refusal> {
     match count(value)? {
         workers @ ..=1024 => Ok(workers),
@@ -85,7 +84,6 @@ pub(super) fn address(value: &DeValue<'_>) -> Result<SocketAddr, Refusal> {
     })
 }
 
-/// The path of a file.
 pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Refusal> {
     let text = text(value, "certs/server.pem")?;
     if text.trim().is_empty() || text.contains('\0') {

@@ -43,7 +43,7 @@ impl ControlFrame {
     }
 
     /// A Close. A reason over 123 bytes is cut between two characters. A code that may not be
-    /// sent gives a Close without code and reason, which is what 1005 stands for.
+    /// sent makes a Close without code and reason, which is what 1005 stands for.
     pub fn close(code: u16, reason: &str) -> Self {
         let mut frame = Self::with(Opcode::Close, &[]);
         if close::may_be_sent(code) {
@@ -110,7 +110,7 @@ impl ControlFrame {
     }
 
     /// The frame's bytes, masked if there is a masking key. Encoded with the key that
-    /// [`ControlFrame::mask`] gives, a received frame is byte for byte what was received.
+    /// [`ControlFrame::mask`] returns, a received frame is byte for byte what was received.
     pub fn encode(&self, mask: Option<[u8; 4]>) -> EncodedControl {
         let mut payload = self.payload;
         if let Some(mask) = mask {

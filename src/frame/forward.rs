@@ -44,7 +44,7 @@ impl<'input> Forward<'input> {
         &mut self.copied
     }
 
-    /// Forgets what lies behind the first `length` bytes.
+    /// Forgets what follows the first `length` bytes.
     pub fn truncate(&mut self, length: usize) {
         self.run = self.run.get(..length).unwrap_or(self.run);
         self.copied.truncate(length);

@@ -72,7 +72,7 @@ impl Header {
         bytes
     }
 
-    /// How many bytes [`Header::encode`] gives: 2 to 14.
+    /// How many bytes [`Header::encode`] returns: 2 to 14.
     pub const fn encoded_length(&self) -> usize {
         let length = match self.length {
             0..=125 => 2,

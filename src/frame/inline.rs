@@ -22,8 +22,8 @@ impl<const CAPACITY: usize> InlineBytes<CAPACITY> {
         let held = self.len();
         let room = self.bytes.get_mut(held..).unwrap_or_default();
         let taken = room.len().min(more.len());
-        for (place, byte) in room.iter_mut().zip(more) {
-            *place = *byte;
+        for (slot, byte) in room.iter_mut().zip(more) {
+            *slot = *byte;
         }
         self.length = u8::try_from(held + taken).unwrap_or(u8::MAX);
         taken

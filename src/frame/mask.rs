@@ -1,7 +1,7 @@
 //! Masking of payloads (RFC 6455 section 5.3).
 
 /// Masks or unmasks `payload` in place: byte *i* of the frame's payload is combined with byte
-/// *i* mod 4 of the masking key. `offset` is the place of `payload`'s first byte in the frame's
+/// *i* mod 4 of the masking key. `offset` is the index of `payload`'s first byte in the frame's
 /// payload, so that a payload can be done piece by piece.
 pub fn apply(mask: [u8; 4], offset: u64, payload: &mut [u8]) {
     let [a, b, c, d] = turned(mask, offset);

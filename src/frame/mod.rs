@@ -10,7 +10,9 @@
 //! ```
 
 pub mod close;
+mod code;
 pub mod control;
+mod counts;
 pub mod forward;
 pub mod header;
 pub mod inline;
@@ -25,10 +27,11 @@ pub mod violation;
 mod tests;
 
 pub use control::{ControlFrame, EncodedControl};
+pub use counts::Counts;
 pub use forward::Forward;
 pub use header::{EncodedHeader, Header};
 pub use opcode::Opcode;
-pub use passage::{Counts, Passage};
+pub use passage::Passage;
 pub use rules::Rules;
 pub use scanner::{Event, Scanner};
 pub use violation::Violation;

@@ -61,7 +61,7 @@ impl Opcode {
         matches!(self, Opcode::Close | Opcode::Ping | Opcode::Pong)
     }
 
-    /// Its place in [`Opcode::ALL`], and in every table kept by opcode.
+    /// Its index in [`Opcode::ALL`], and in every table kept by opcode.
     pub const fn index(self) -> usize {
         self as usize
     }
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn index_is_the_place_in_all() {
-        for (place, opcode) in Opcode::ALL.iter().enumerate() {
-            assert_eq!(opcode.index(), place);
+        for (index, opcode) in Opcode::ALL.iter().enumerate() {
+            assert_eq!(opcode.index(), index);
         }
     }
 

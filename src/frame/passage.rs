@@ -1,24 +1,12 @@
 //! The passage: the frames of one direction, on their way from one peer to the other.
 
 use super::scanner::Step;
-use super::{ControlFrame, Forward, Header, Opcode, Rules, Scanner, Violation};
+use super::{ControlFrame, Counts, Forward, Header, Rules, Scanner, Violation};
 
 /// Passes data frames on as they are, and hands out control frames.
 #[derive(Clone, Debug)]
 pub struct Passage {
     scanner: Scanner,
-}
-
-/// What has passed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Frames by [`Opcode::index`]: data frames whose header was passed on, control frames that
-    /// came whole.
-    pub frames: [u64; Opcode::COUNT],
-    /// Data messages that were passed on to their end.
-    pub messages: u64,
-    /// Bytes of payload in data frames.
-    pub data_bytes: u64,
 }
 
 /// The bytes of `input` from `start` to `end`: to be passed on in one piece.
@@ -75,7 +63,7 @@ impl Passage {
         }
     }
 
-    /// Whether what has been appended ends between two frames, so that another may be put in
+    /// Whether what has been appended ends between two frames, so that another may be inserted
     /// (see [`Scanner::at_boundary`]).
     pub fn at_boundary(&self) -> bool {
         self.scanner.at_boundary()
@@ -136,15 +124,5 @@ impl<'a> Run<'a> {
     fn finish(&self, out: &mut Forward<'a>) -> usize {
         out.pass(self.input.get(self.start..self.end).unwrap_or_default());
         self.end
-    }
-}
-
-impl Counts {
-    #[inline]
-    /// Counts a frame.
-    pub fn frame(&mut self, opcode: Opcode) {
-        if let Some(count) = self.frames.get_mut(opcode.index()) {
-            *count += 1;
-        }
     }
 }

@@ -79,7 +79,7 @@ impl Rules {
     }
 
     /// RFC 6455 section 10.4: limits on a frame, and on a message of which `before` bytes came
-    /// in earlier frames. Gives the message's bytes with this frame.
+    /// in earlier frames. Returns the message's bytes with this frame.
     #[inline]
     pub(super) fn check_limits(&self, header: &Header, before: u64) -> Result<u64, Violation> {
         let data = header.length.saturating_sub(self.trailer);
@@ -97,7 +97,7 @@ impl Rules {
     }
 
     /// A message in one frame that is whole and breaks no rule, at the start of `input`: its
-    /// opcode, the bytes of its payload, and what follows it. `None` tells nothing but that it
+    /// opcode, the bytes of its payload, and what follows it. `None` says nothing but that it
     /// takes a closer look.
     #[inline]
     pub(super) fn whole_message<'a>(&self, input: &'a [u8]) -> Option<(Opcode, usize, &'a [u8])> {
@@ -118,9 +118,9 @@ impl Rules {
             _ => return None,
         };
         let masked = Header::masked(second);
-        let behind = rest.get(length + if masked { 4 } else { 0 }..)?;
+        let after = rest.get(length + if masked { 4 } else { 0 }..)?;
         let data = (length as u64).saturating_sub(self.trailer);
         let good = masked == self.masked && data <= self.frame_limit.min(self.message_limit);
-        good.then_some((opcode, length, behind))
+        good.then_some((opcode, length, after))
     }
 }

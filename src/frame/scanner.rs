@@ -13,7 +13,7 @@ pub struct Scanner {
     rules: Rules,
     phase: Phase,
     message: Message,
-    /// The bytes of a frame begun in earlier input and not yet told of.
+    /// The bytes of a frame begun in earlier input and not yet reported.
     stash: InlineBytes<FRAME_MAX>,
 }
 
@@ -29,7 +29,7 @@ enum Phase {
     Broken(Violation),
 }
 
-/// The data message under way, as far as headers have told.
+/// The data message under way, as far as headers have said.
 #[derive(Clone, Copy, Debug)]
 struct Message {
     /// Whether a continuation has to follow.
@@ -42,7 +42,7 @@ struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The header of a data frame is complete and obeys every rule, limits included. It ends with
-    /// the bytes consumed, and may have begun in earlier input that gave no event.
+    /// the bytes consumed, and may have begun in earlier input that had no event.
     DataHeader(Header),
     /// The bytes consumed are payload of the data frame whose header came last. `finished` with
     /// its last byte; the payload of an empty frame is one such event that consumes nothing.
@@ -85,8 +85,8 @@ impl Scanner {
     /// with the rest after every event, even if the rest is empty: a frame may be as well.
     ///
     /// Bytes after a Close are consumed and ignored (RFC 6455 sections 1.4 and 5.5.1). A
-    /// violation is final, as the stream cannot be followed beyond it: every later call gives it
-    /// again.
+    /// violation is final, as the stream cannot be followed beyond it: every later call returns
+    /// it again.
     #[inline]
     pub fn next(&mut self, input: &[u8]) -> Result<(usize, Option<Event>), Violation> {
         let (size, step) = self.step(input)?;
@@ -116,18 +116,18 @@ impl Scanner {
     }
 
     /// Goes past the whole messages of one frame each that `input` begins with, and counts them;
-    /// gives their bytes. Stops before everything else, for [`Scanner::step`] to judge.
+    /// returns their bytes. Stops before everything else, for [`Scanner::step`] to judge.
     ///
     /// Nearly all traffic is of this kind, and needs no state: this takes a third of the time that
     /// steps take.
     pub(super) fn whole_messages(&self, input: &[u8], counts: &mut Counts) -> usize {
         let at_start = matches!(self.phase, Phase::Header) && self.is_idle() && !self.message.open;
         let mut rest = input;
-        while at_start && let Some((opcode, length, behind)) = self.rules.whole_message(rest) {
+        while at_start && let Some((opcode, length, after)) = self.rules.whole_message(rest) {
             counts.frame(opcode);
             counts.messages += 1;
             counts.data_bytes += length as u64;
-            rest = behind;
+            rest = after;
         }
         input.len() - rest.len()
     }
@@ -139,10 +139,10 @@ impl Scanner {
         frame
     }
 
-    /// Whether no data frame has been told of in part: one whose header was an event has also
-    /// come to its end. Other frames may be put in on the way out here. Bytes of a header or a
-    /// control frame that are kept back for want of the rest do not count, as nobody has been
-    /// told of them.
+    /// Whether no data frame has been reported in part: one whose header was an event has also
+    /// come to its end. Other frames may be inserted on the way out here. Bytes of a header or a
+    /// control frame that are kept back for want of the rest do not count, as no event has
+    /// reported them.
     pub fn at_boundary(&self) -> bool {
         !matches!(self.phase, Phase::Payload { .. })
     }
@@ -160,7 +160,7 @@ impl Scanner {
         self.at_boundary() && self.stash.is_empty()
     }
 
-    /// Whether a data message has begun and not ended. Control frames may still be put in at a
+    /// Whether a data message has begun and not ended. Control frames may still be inserted at a
     /// boundary, other data may not.
     pub fn inside_message(&self) -> bool {
         self.message.open || !self.at_boundary()

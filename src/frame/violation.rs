@@ -1,6 +1,6 @@
 //! Every way in which a peer's frames can be against the rules.
 
-use super::close;
+use super::code;
 
 macro_rules! violations {
     ($($variant:ident $label:literal $code:ident $sentence:literal)*) => {
@@ -19,9 +19,9 @@ macro_rules! violations {
                 match self { $(Violation::$variant => $label,)* }
             }
 
-            /// The close code that tells the sender of it: 1002, 1007 or 1009.
+            /// The close code that reports it to the sender: 1002, 1007 or 1009.
             pub const fn code(self) -> u16 {
-                match self { $(Violation::$variant => close::$code,)* }
+                match self { $(Violation::$variant => code::$code,)* }
             }
 
             /// One sentence for people, short enough for the reason of a Close.

@@ -26,7 +26,7 @@ pub struct ClientOffer {
     shared: Option<SharedKey>,
 }
 
-/// Why a server's answer cannot be used; the connection has to be given up.
+/// Why a server's answer cannot be used; the connection has to be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
     /// It breaks the grammar, or lacks a parameter.
@@ -58,7 +58,7 @@ struct KeyedAnswer {
 }
 
 impl ClientOffer {
-    /// An offer of `sha-256`. A client that relies on `hmac-sha-256` does not make it: whoever sits
+    /// An offer of `sha-256`. A client that relies on `hmac-sha-256` does not make it: a peer that sits
     /// in between could leave this one alone in the request.
     pub fn sha256() -> Self {
         Self {
@@ -99,7 +99,7 @@ impl ClientOffer {
 
     /// The name in `Sec-WebSocket-Protocol` that makes this offer for an application's
     /// subprotocol, or for none; `None` if the offer has a channel binding, or the
-    /// subprotocol is no token.
+    /// subprotocol is not a token.
     pub fn subprotocol(&self, application: Option<&str>) -> Option<String> {
         let usable = application.is_none_or(grammar::is_token);
         usable
@@ -184,7 +184,7 @@ impl ClientOffer {
 }
 
 /// What is agreed on by the frame binding, from the values of all fields `Sec-WebSocket-Extensions`
-/// of the server's answer; `None` if the server accepted none of the offers. `exporter` gives the
+/// of the server's answer; `None` if the server accepted none of the offers. `exporter` returns the
 /// TLS exporter's bytes, or `None` on TLS 1.2; it is asked only if an accepted offer needs them.
 pub fn agree_on_frames<'a>(
     offers: &[ClientOffer],

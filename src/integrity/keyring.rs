@@ -326,7 +326,7 @@ impl Keyring {
     /// Whether connections that began with this key of `old` go on under this keyring: it has the
     /// same key, and has not revoked it.
     ///
-    /// A key that is gone, or replaced under its id, may have been revoked in a file that nobody
+    /// A key that was removed, or replaced under its id, may have been revoked in a file that nobody
     /// read in time. So it counts as revoked.
     pub fn check_kept(&self, kid: &str, old: &Self) -> Result<(), Withdrawal> {
         let (Some(before), Some(now)) = (old.key(kid), self.key(kid)) else {
@@ -362,7 +362,7 @@ impl FromStr for Kid {
         if KID_LENGTH.contains(&text.len()) && text.bytes().all(allowed) {
             return Ok(Self(text.into()));
         }
-        let message = format!("{text:?} is no kid");
+        let message = format!("{text:?} is not a kid");
         Err(ValueError::new(
             message,
             "a kid is 1 to 64 characters of A-Z a-z 0-9 . _ -",
@@ -376,7 +376,9 @@ impl FromStr for KeyKind {
         Self::ALL
             .into_iter()
             .find(|kind| kind.label() == text)
-            .ok_or_else(|| ValueError::not_one_of("kind of key", text, &Self::ALL.map(Self::label)))
+            .ok_or_else(|| {
+                ValueError::not_one_of("a kind of key", text, &Self::ALL.map(Self::label))
+            })
     }
 }
 
@@ -386,7 +388,7 @@ impl FromStr for KeyState {
         Self::ALL
             .into_iter()
             .find(|state| state.label() == text)
-            .ok_or_else(|| ValueError::not_one_of("key state", text, &Self::ALL.map(Self::label)))
+            .ok_or_else(|| ValueError::not_one_of("a key state", text, &Self::ALL.map(Self::label)))
     }
 }
 

@@ -7,7 +7,7 @@
 //!  client ─────────────────► Agreement ──────────────► seal     what the client does
 //! ```
 //!
-//! With `sha-256` a tag notices accidents alone: whoever can change a payload can recompute its
+//! With `sha-256` a tag notices accidents alone: a peer that can change a payload can recompute its
 //! hash. With `hmac-sha-256` it notices change, injection, replay, re-ordering and dropping by
 //! anyone who does not hold the key.
 
@@ -190,7 +190,7 @@ impl ValueError {
     }
 
     fn not_one_of(what: &str, found: &str, allowed: &[&str]) -> Self {
-        let message = format!("{found:?} is no {what}");
+        let message = format!("{found:?} is not {what}");
         Self::new(message, format!("write one of {}", allowed.join(", ")))
     }
 }
@@ -202,7 +202,7 @@ impl FromStr for Mode {
             .into_iter()
             .find(|mode| mode.label() == text)
             .ok_or_else(|| {
-                ValueError::not_one_of("integrity mode", text, &Self::ALL.map(Self::label))
+                ValueError::not_one_of("an integrity mode", text, &Self::ALL.map(Self::label))
             })
     }
 }
@@ -211,7 +211,7 @@ impl FromStr for Algorithm {
     type Err = ValueError;
     fn from_str(text: &str) -> Result<Self, ValueError> {
         Self::named(text).ok_or_else(|| {
-            ValueError::not_one_of("integrity algorithm", text, &Self::ALL.map(Self::label))
+            ValueError::not_one_of("an integrity algorithm", text, &Self::ALL.map(Self::label))
         })
     }
 }

@@ -156,7 +156,7 @@ impl MessageOffers {
         &self.refused
     }
 
-    /// What the backend can be told for certain (section 8): there is one, if whatever it was
+    /// What the backend can know for certain (section 8): there is one, if whatever it was
     /// offered leads to the same algorithm and key.
     pub fn backend_field(&self) -> Option<String> {
         let field = self.choices.first()?.backend_field();

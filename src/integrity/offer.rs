@@ -138,7 +138,7 @@ impl<'a> Extensions<'a> {
     }
 
     fn take(&mut self, element: &'a [u8]) {
-        // In whatever case: no reader behind this one shall take it for an offer.
+        // In whatever case: no reader after this one shall take it for an offer.
         if grammar::leading_name(element).eq_ignore_ascii_case(EXTENSION_NAME.as_bytes()) {
             self.offers.push(offer_of(element));
         } else if let Some(text) = grammar::ascii(element)

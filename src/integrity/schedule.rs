@@ -11,7 +11,7 @@ use std::fmt;
 use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::{Zeroize, Zeroizing};
 
-/// What the TLS 1.3 exporter gives for the label `EXPORTER-Channel-Binding` and an empty context
+/// What the TLS 1.3 exporter returns for the label `EXPORTER-Channel-Binding` and an empty context
 /// (RFC 9266).
 pub type Exporter = Zeroizing<[u8; 32]>;
 

@@ -81,7 +81,7 @@ impl<'a> Subprotocol<'a> {
 }
 
 impl<'a> SealedName<'a> {
-    /// The name taken apart; `None` if it is no sealed subprotocol's.
+    /// The name taken apart; `None` if it is not a sealed subprotocol's.
     pub(super) fn of(text: &'a str) -> Option<Self> {
         text.starts_with(PREFIX).then(|| Self::from_fields(text))
     }

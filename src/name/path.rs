@@ -106,8 +106,8 @@ pub fn path_fault(path: &str) -> Option<&'static str> {
         return Some("does not begin with '/' (RFC 9112 section 3.2.1)");
     }
     let mut encodings = path.split('%').skip(1);
-    encodings.find_map(|behind| {
-        let digits = behind.as_bytes().first_chunk::<2>();
+    encodings.find_map(|after| {
+        let digits = after.as_bytes().first_chunk::<2>();
         match digits.and_then(|[high, low]| hexadecimal(*high, *low)) {
             Some(byte) if byte.is_ascii_control() => {
                 Some("has a percent-encoded control character (RFC 3986 section 7.3)")

@@ -11,7 +11,7 @@
 //!   what follows `%3B`;
 //! - `.` and `..` are names, or are resolved (RFC 3986 section 5.2.4), and so may `%2E`;
 //! - empty segments stay, or are merged, before or after dot segments are resolved;
-//! - what stands between `//` and the next `/` is a segment, or a host ([`network_path`]).
+//! - what stands between `//` and the next `/` is a segment, or a host (`network_path`).
 //!
 //! Every other percent-encoding is decoded, once (RFC 3986 section 6.2.2.2).
 
@@ -242,9 +242,9 @@ impl Reading {
     fn read(self, path: &[u8], normal: &mut Vec<u8>) {
         normal.clear();
         let (mut start, mut dropped, mut encoded_dot) = (0, false, false);
-        for (place, (byte, encoded)) in atoms(path).enumerate() {
+        for (index, (byte, encoded)) in atoms(path).enumerate() {
             if self.separates(byte, encoded) {
-                if place > 0 {
+                if index > 0 {
                     self.end_segment(normal, start, encoded_dot);
                 }
                 start = normal.len();

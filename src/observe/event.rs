@@ -1,7 +1,7 @@
 //! The events that are logged for every connection and reload, so that each has one spelling of
 //! its fields. A connection's lines share `id`.
 
-use super::{ExpiryKind, label::Trigger};
+use super::label::{ExpiryKind, Trigger};
 use crate::{
     ending::{By, Ending, HandshakeEnding, RequestEnding, SocketEnding},
     request::asked::Details,
@@ -11,7 +11,7 @@ use tracing::{Level, error, info, warn};
 
 /// One event of a connection: who takes part, then the fields named. Its level is known only when
 /// it happens, and `tracing` wants it as a constant.
-macro_rules! tell {
+macro_rules! log {
     ($level:expr, $parties:expr, $($field:ident),*; $($message:tt)*) => {{
         let Parties { id, listener, listener_address, peer, identity, route, backend, server, .. } =
             *$parties;
@@ -93,7 +93,7 @@ pub struct Closed {
 
 /// A WebSocket is open: the client has its 101. `integrity` is what was negotiated, if anything.
 pub fn opened(parties: &Parties<'_>, integrity: Option<&str>) {
-    tell!(Level::INFO, parties, integrity; "websocket open");
+    log!(Level::INFO, parties, integrity; "websocket open");
 }
 
 /// A WebSocket has ended. `detail` names the rule that was broken, where one was.
@@ -102,7 +102,7 @@ pub fn closed(parties: &Parties<'_>, closed: &Closed, detail: Option<&str>) {
     let (code, seconds) = (closed.code, closed.open_for.as_secs_f64());
     let (frames_to_backend, bytes_to_backend) = (closed.to_backend.frames, closed.to_backend.bytes);
     let (frames_to_client, bytes_to_client) = (closed.to_client.frames, closed.to_client.bytes);
-    tell!(
+    log!(
         level_of_closed(closed.ending), parties,
         reason, by, code, seconds,
         frames_to_backend, bytes_to_backend, frames_to_client, bytes_to_client, detail;
@@ -110,7 +110,7 @@ pub fn closed(parties: &Parties<'_>, closed: &Closed, detail: Option<&str>) {
     );
 }
 
-/// A sealed unit of a client was not as it should be; told once a connection.
+/// A sealed unit of a client was not as it should be; logged once a connection.
 pub fn unit_failed(
     id: &str,
     identity: Option<&str>,
@@ -134,7 +134,7 @@ pub fn handshake_refused(
 ) {
     let detail = detail.map(tracing::field::display);
     let (stage, reason, by) = ("handshake", ending.label(), ending.by().label());
-    tell!(
+    log!(
         level_by(ending.by()), parties, stage, reason, by, detail;
         "refused: {}", ending.sentence()
     );
@@ -155,7 +155,7 @@ pub fn request_refused(
         "upgrade"
     };
     let (reason, by, status) = (ending.label(), ending.by().label(), ending.status());
-    tell!(
+    log!(
         level_of_refused(ending), parties, stage, method, reason, by, status, detail;
         "refused: {}", ending.sentence()
     );
@@ -185,7 +185,7 @@ pub fn answered(parties: &Parties<'_>, it: &Transferred<'_>, detail: Option<&dyn
     let (bytes_to_backend, bytes_to_client) = (it.to_backend, it.to_client);
     let reason = it.ending.map(Ending::label);
     let by = it.ending.map(|ending| ending.by().label());
-    tell!(
+    log!(
         it.ending.map_or(Level::INFO, level_of_refused), parties,
         method, status, seconds, bytes_to_backend, bytes_to_client, reason, by, detail;
         "{}", it.ending.map_or("request answered", Ending::sentence)
@@ -195,10 +195,10 @@ pub fn answered(parties: &Parties<'_>, it: &Transferred<'_>, detail: Option<&dyn
 /// An open WebSocket no longer passes and is about to end; `detail` names the rule that decided.
 pub fn withdrawn(parties: &Parties<'_>, ending: SocketEnding, detail: &str) {
     let reason = ending.label();
-    tell!(Level::INFO, parties, reason, detail; "websocket no longer passes");
+    log!(Level::INFO, parties, reason, detail; "websocket no longer passes");
 }
 
-/// A snapshot was put to use. `changes` tells what differs from the last one, in one line.
+/// A snapshot was applied. `changes` says what differs from the last one, in one line.
 pub fn reloaded(trigger: Trigger, generation: u64, changes: &str, took: Duration) {
     let (trigger, seconds) = (trigger.label(), took.as_secs_f64());
     info!(

@@ -2,51 +2,13 @@
 
 use super::{
     event,
-    label::closed_set,
+    label::ExpiryKind,
     series::{self, Exposition},
 };
 use std::collections::BTreeMap;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
-
-closed_set! {
-    /// What it is that expires.
-    ExpiryKind {
-        /// A certificate that the proxy shows to clients.
-        Server "server"
-        /// A CA that client certificates may come from.
-        ClientCa "client_ca"
-        /// A certificate revocation list.
-        Crl "crl"
-        /// A key of the integrity keyring.
-        IntegrityKey "integrity_key"
-    }
-}
-
-impl ExpiryKind {
-    /// How long before the end somebody should be told, in seconds. A CRL is replaced every few
-    /// days, or hours; the rest lasts for months.
-    const fn notice(self) -> i64 {
-        match self {
-            Self::Crl => 2 * DAY,
-            Self::Server | Self::ClientCa | Self::IntegrityKey => 14 * DAY,
-        }
-    }
-
-    /// What follows from its end.
-    pub(super) const fn consequence(self) -> &'static str {
-        match self {
-            Self::Server => "clients refuse it",
-            // RFC 5280 section 6.1.1: of a trusted CA, name and key alone count.
-            Self::ClientCa => "its clients are admitted until it is taken out of tls.clients.ca",
-            Self::Crl => {
-                "new clients of its issuer are refused, unless tls.clients.crl_expired allows them"
-            }
-            Self::IntegrityKey => "no new connection may use it",
-        }
-    }
-}
 
 /// One thing of the configuration that expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +33,18 @@ impl Expiry {
     }
 }
 
-/// The family of `expiries`. Of several with one name (a file with many CAs), the first to end is told.
+impl ExpiryKind {
+    /// How long before the end the log should warn, in seconds. A CRL is replaced every few
+    /// days, or hours; the rest lasts for months.
+    const fn notice(self) -> i64 {
+        match self {
+            Self::Crl => 2 * DAY,
+            Self::Server | Self::ClientCa | Self::IntegrityKey => 14 * DAY,
+        }
+    }
+}
+
+/// The family of `expiries`. Of several with one name (a file with many CAs), the first to end is reported.
 pub(super) fn collect(expiries: &[Expiry], out: &mut Exposition) {
     let mut earliest = BTreeMap::new();
     for expiry in expiries {
@@ -91,7 +64,7 @@ mod tests {
     use super::*;
     use crate::observe::{LogFormat, log::lines_of};
 
-    fn told(kind: ExpiryKind, left: i64) -> String {
+    fn logged(kind: ExpiryKind, left: i64) -> String {
         let expiry = Expiry {
             kind,
             name: "it".to_owned(),
@@ -103,10 +76,10 @@ mod tests {
     #[test]
     fn there_is_a_warning_two_weeks_before_an_end_and_two_days_before_that_of_a_list() {
         let (crl, server) = (ExpiryKind::Crl, ExpiryKind::Server);
-        assert!(told(server, 13 * DAY).contains("expires soon"));
-        assert_eq!(told(server, 15 * DAY), "");
-        assert_eq!(told(crl, 3 * DAY), "");
-        let soon = told(crl, 30 * HOUR);
+        assert!(logged(server, 13 * DAY).contains("expires soon"));
+        assert_eq!(logged(server, 15 * DAY), "");
+        assert_eq!(logged(crl, 3 * DAY), "");
+        let soon = logged(crl, 30 * HOUR);
         for field in [r#""days":1"#, r#""hours":30"#] {
             assert!(soon.contains(field), "{soon}");
         }
@@ -114,14 +87,14 @@ mod tests {
 
     #[test]
     fn what_has_ended_is_told_with_what_follows() {
-        let ca = told(ExpiryKind::ClientCa, -1);
+        let ca = logged(ExpiryKind::ClientCa, -1);
         assert!(ca.contains("its clients are admitted"), "{ca}");
-        let ended = told(ExpiryKind::Crl, -1);
+        let ended = logged(ExpiryKind::Crl, -1);
         assert!(
             ended.contains("has expired") && ended.contains("crl_expired"),
             "{ended}"
         );
         // The last second belongs to the validity.
-        assert!(told(ExpiryKind::Crl, 0).contains("expires soon"));
+        assert!(logged(ExpiryKind::Crl, 0).contains("expires soon"));
     }
 }

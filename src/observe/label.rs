@@ -47,7 +47,6 @@ macro_rules! closed_set {
         }
     };
 }
-pub(super) use closed_set;
 
 closed_set! {
     /// Which way frames go.
@@ -121,6 +120,20 @@ closed_set! {
     }
 }
 
+closed_set! {
+    /// What it is that expires.
+    ExpiryKind {
+        /// A certificate that the proxy shows to clients.
+        Server "server"
+        /// A CA that client certificates may come from.
+        ClientCa "client_ca"
+        /// A certificate revocation list.
+        Crl "crl"
+        /// A key of the integrity keyring.
+        IntegrityKey "integrity_key"
+    }
+}
+
 /// One series of `endings_total` below a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct EndingSeries {
@@ -141,6 +154,21 @@ impl EndingSeries {
     pub(super) fn of(ending: SocketEnding, code: Option<u16>) -> Self {
         let code = label_of(ending, code);
         Self { ending, code }
+    }
+}
+
+impl ExpiryKind {
+    /// What follows from its end.
+    pub(super) const fn consequence(self) -> &'static str {
+        match self {
+            Self::Server => "clients refuse it",
+            // RFC 5280 section 6.1.1: of a trusted CA, name and key alone count.
+            Self::ClientCa => "its clients are admitted until it is taken out of tls.clients.ca",
+            Self::Crl => {
+                "new clients of its issuer are refused, unless tls.clients.crl_expired allows them"
+            }
+            Self::IntegrityKey => "no new connection may use it",
+        }
     }
 }
 

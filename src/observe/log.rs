@@ -1,6 +1,6 @@
 //! The log: how lines are made, and how they reach stderr.
 //!
-//! Whoever logs never waits: lines go through a bounded queue to a thread that writes them. Where
+//! The caller never waits: lines go through a bounded queue to a thread that writes them. Where
 //! stderr is closed, full or not read, lines are lost and counted in
 //! `tidegate_log_lines_dropped_total`, and the proxy goes on.
 

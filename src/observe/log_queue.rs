@@ -1,4 +1,4 @@
-//! Lines on their way to stderr: a bounded queue, so that whoever logs never waits for whoever reads.
+//! Lines on their way to stderr: a bounded queue, so that the caller never waits for what reads stderr.
 
 use std::{
     io::{ErrorKind, Write},
@@ -24,7 +24,7 @@ enum Entry {
     Flush(SyncSender<()>),
 }
 
-/// Where lines are put in. Clones share the queue.
+/// Where lines are appended. Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct LogQueue {
     entries: SyncSender<Entry>,
@@ -70,7 +70,7 @@ impl LogQueue {
         Arc::clone(&self.dropped)
     }
 
-    /// Waits until all that was put in before is written, `limit` at most; tells whether it is.
+    /// Waits until all that was appended before is written, `limit` at most; returns true if it is.
     pub fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let (done, wait) = mpsc::sync_channel(1);
@@ -81,7 +81,7 @@ impl LogQueue {
         !matches!(wait.recv_timeout(left), Err(RecvTimeoutError::Timeout))
     }
 
-    /// Asks to be told when all before is written; while the queue is full, again and again.
+    /// Asks for an answer when all before is written; while the queue is full, again and again.
     fn ask_until(&self, deadline: Instant, done: SyncSender<()>) -> bool {
         let mut question = Entry::Flush(done);
         loop {
@@ -96,9 +96,9 @@ impl LogQueue {
 }
 
 impl LogPump {
-    /// Writes lines as they come; returns when every [`LogQueue`] is gone. Errors of writing (a
+    /// Writes lines as they come; returns when every [`LogQueue`] is dropped. Errors of writing (a
     /// closed pipe, a full disk) cost the lines they hit, which are counted, and nothing else:
-    /// each line is tried once, so that a broken output is no busy loop.
+    /// each line is tried once, so that a broken output is not a busy loop.
     pub fn run(mut self) {
         while let Ok(entry) = self.entries.recv() {
             self.take(entry);
@@ -117,7 +117,7 @@ impl LogPump {
         }
         self.write(batch.as_bytes());
         if let Ok(Entry::Flush(done)) = next {
-            // Whoever waited may have given up; that is no concern of the log.
+            // The caller may have stopped waiting; that does not concern the log.
             let _ = done.send(());
         }
     }
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// Takes some bytes, then fails as a full disk does until it is told to recover.
+    /// Takes some bytes, then fails as a full disk does until it is made to recover.
     struct Full {
         room: usize,
         tries: Arc<AtomicU64>,

@@ -173,7 +173,7 @@ impl Metrics {
         }
     }
 
-    /// Tells when certificates, CRLs and keys end; replaces all that was told before.
+    /// Sets when certificates, CRLs and keys end; replaces all that was set before.
     pub fn set_expiries(&self, expiries: Vec<Expiry>) {
         *locked(&self.shared.expiries) = expiries;
     }
@@ -214,13 +214,13 @@ impl Metrics {
         self.shared.reload_successful.set(u64::from(successful));
     }
 
-    /// Tells which snapshot is in use, and since when.
+    /// Sets which snapshot is in use, and since when.
     pub fn published(&self, generation: u64, at: SystemTime) {
         self.shared.generation.set(generation);
         self.shared.reload_time.set(unix_seconds(at));
     }
 
-    /// Tells that a drain has begun.
+    /// Shows that a drain has begun.
     pub fn draining(&self) {
         self.shared.draining.set(1);
     }
@@ -228,7 +228,7 @@ impl Metrics {
 
 impl Naming<'_> {
     /// The counts of a route, whose series are there from now on, at 0 where they are new. Routes may
-    /// share a name: then their backends tell them apart.
+    /// share a name: then their backends distinguish them.
     pub fn route(&mut self, route: RouteNames<'_>) -> Arc<RouteMetrics> {
         self.shared.route(&mut self.names, route)
     }

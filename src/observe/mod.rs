@@ -19,9 +19,9 @@ mod series;
 mod worker;
 
 pub use backend::{BackendMetrics, ServerGauges};
-pub use expiry::{Expiry, ExpiryKind};
+pub use expiry::Expiry;
 pub use health::{Health, Known};
-pub use label::{Direction, Evidence, ReloadResult, Resumption, Trigger, UnitResult};
+pub use label::{Direction, Evidence, ExpiryKind, ReloadResult, Resumption, Trigger, UnitResult};
 pub use listener::{ConnectionGuard, HandshakeTimer, ListenerMetrics};
 pub use metrics::{BackendNames, KeyGuard, Metrics, Naming, RouteNames, TEXT_FORMAT};
 pub use route::{RouteMetrics, SocketGuard};

@@ -8,7 +8,7 @@ use super::{
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Servers in use, and the series that were ever shown. Those stay, so that a rate over
-/// a reload can be told; there are as many as the configurations had names, whatever clients do.
+/// a reload can be computed; there are as many as the configurations had names, whatever clients do.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) servers: Servers,

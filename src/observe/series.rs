@@ -69,7 +69,7 @@ shapes! {
     RELOADS           Counter "tidegate_reloads_total"           ["trigger" "result"] "Attempts to load the configuration and the files it names."
     RELOAD_SUCCESSFUL Gauge   "tidegate_config_last_reload_successful" [] "1 while the last attempt to load the configuration was good, or found nothing new."
     GENERATION        Gauge   "tidegate_config_generation"       [] "The generation of the snapshot in use; 0: none yet."
-    RELOAD_TIME       Gauge   "tidegate_config_reload_timestamp_seconds" [] "When the last good configuration was put to use (Unix time)."
+    RELOAD_TIME       Gauge   "tidegate_config_reload_timestamp_seconds" [] "When the last good configuration was applied (Unix time)."
     EXPIRES           Gauge   "tidegate_certificate_expire_timestamp_seconds" ["kind" "name"] "When the certificate, CRL or key is no longer valid (Unix time)."
     RESUMPTIONS       Counter "tidegate_resumptions_total"       ["result"] "TLS sessions: made by a full handshake, resumed, or refused on resumption."
     DRAINING          Gauge   "tidegate_draining"                [] "1 from the start of a drain."
@@ -115,8 +115,8 @@ impl Family<'_> {
         debug_assert_eq!(values.len(), self.shape.labels.len(), "{}", self.shape.name);
         self.begin();
         self.text.push_str(self.shape.name);
-        for (place, (name, value)) in self.shape.labels.iter().zip(values).enumerate() {
-            self.text.push(if place == 0 { '{' } else { ',' });
+        for (index, (name, value)) in self.shape.labels.iter().zip(values).enumerate() {
+            self.text.push(if index == 0 { '{' } else { ',' });
             self.text.push_str(name);
             self.text.push_str("=\"");
             push_escaped(self.text, value);

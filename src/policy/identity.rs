@@ -17,6 +17,7 @@ pub(crate) mod name;
 pub(crate) mod tests;
 
 pub use name::distinguished_name;
+use name::hexadecimal;
 
 /// The longest certificate that is read, in bytes of DER.
 pub const CERTIFICATE_LIMIT: usize = 64 * 1024;
@@ -66,7 +67,7 @@ pub struct Identity {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
-/// Why a certificate gives no identity.
+/// Why a certificate has no identity that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityError {
     /// It is longer than `CERTIFICATE_LIMIT`.
@@ -315,12 +316,4 @@ fn unsigned(integer: &[u8]) -> &[u8] {
         [0, rest @ ..] if !rest.is_empty() => rest,
         whole => whole,
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 0x0f])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }

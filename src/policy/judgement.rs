@@ -7,9 +7,9 @@
 //! ```
 //!
 //! The order of the steps is fixed: whether a certificate is there, its validity, its standing
-//! with CAs and CRLs, `deny`, `allow`. Whoever shows a certificate is judged by it, whatever the
-//! route requires: a backend is told of it. What cannot be told is refused: an unknown standing,
-//! and a name that no rule can be compared with where there is a `deny` list.
+//! with CAs and CRLs, `deny`, `allow`. A client that shows a certificate is judged by it,
+//! whatever the route requires: the backend learns of it. What cannot be decided is refused: an
+//! unknown standing, and a name that no rule can be compared with where there is a `deny` list.
 
 use super::{
     ClientCertMode,
@@ -54,7 +54,7 @@ pub enum Standing {
     NotYetValid,
     /// A certificate of it is revoked.
     Revoked,
-    /// No current CRL tells whether it is.
+    /// No current CRL says whether it is.
     StatusUnknown,
     /// It leads to no trusted CA.
     UnknownIssuer,
@@ -160,7 +160,7 @@ impl Identity {
 }
 
 impl Requirement<'_> {
-    /// What is asked of the sockets of a route that is gone: that their certificates stay good.
+    /// What is asked of the sockets of a route that was removed: that their certificates stay good.
     pub const NONE: Self = Self {
         mode: ClientCertMode::Optional,
         allow: None,
@@ -217,7 +217,7 @@ impl Standing {
             Standing::NotYetValid => "a certificate of the client's chain is not valid yet",
             Standing::Revoked => "a certificate of the client's chain is revoked",
             Standing::StatusUnknown => {
-                "no current CRL tells whether the client's certificate is revoked"
+                "no current CRL says whether the client's certificate is revoked"
             }
             Standing::UnknownIssuer => "the client's certificate leads to no CA of tls.clients.ca",
             Standing::WrongPurpose => {

@@ -68,7 +68,8 @@ impl<T> Default for RouteTable<T> {
 
 impl<T> RouteTable<T> {
     /// Builds the table from hosts (empty: any), prefix and payload of each route, in the order
-    /// of the configuration; or tells every pair of routes that cannot be told apart.
+    /// of the configuration; or returns every pair of routes that cannot be
+    /// distinguished.
     pub fn build(
         routes: impl IntoIterator<Item = (Vec<HostPattern>, PathPrefix, T)>,
     ) -> Result<Self, Vec<Duplicate>> {
@@ -191,7 +192,7 @@ impl<T> RouteTable<T> {
 }
 
 impl Prefixes {
-    /// Adds a prefix, or gives the index of the route that has it already.
+    /// Adds a prefix, or returns the index of the route that has it already.
     fn insert(&mut self, path: &PathPrefix, index: usize) -> Result<(), usize> {
         match self.by_bytes.entry(path.bytes().into()) {
             Entry::Occupied(first) => Err(*first.get()),

@@ -1,6 +1,6 @@
 //! The last attempt to load the configuration, which operators see until there is another.
 
-use super::Outcome;
+use super::outcome::Outcome;
 use crate::{
     config::{Diagnostic, Severity},
     observe::{ReloadResult, Trigger},

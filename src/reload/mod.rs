@@ -10,19 +10,19 @@ pub mod build;
 pub mod changes;
 mod keys;
 pub mod last;
+mod outcome;
 mod review;
 mod widened;
 
 use crate::{
     config::{Diagnostic, Settings, Severity},
-    observe::{ReloadResult, Trigger, event},
+    observe::{Trigger, event},
     runtime::clock::unix_time,
     snapshot::{Snapshot, rulebook::Rulebook},
     worker::Shared,
 };
 use arc_swap::ArcSwap;
 use build::{Candidate, Digests};
-use changes::Difference;
 use last::Attempt;
 use review::{Closings, Withdrawn};
 use std::{
@@ -32,6 +32,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+pub use outcome::Outcome;
 pub use review::Touched;
 
 /// Puts new configurations to use.
@@ -41,43 +42,6 @@ pub struct Reloader {
     digests: Digests,
     closings: Closings,
     last: Arc<ArcSwap<Attempt>>,
-}
-
-/// What became of a reload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing differs from what is in use.
-    Unchanged {
-        /// The generation in use.
-        generation: u64,
-    },
-    /// The new configuration is in use, or would be: it was a preview.
-    Done {
-        /// The generation in use from now on.
-        generation: u64,
-        /// What differs.
-        changes: Vec<Difference>,
-        /// Open sockets that no longer pass.
-        touched: Vec<Touched>,
-        /// What is allowed, and probably not meant.
-        warnings: Vec<Diagnostic>,
-    },
-    /// The old configuration stays in use.
-    Failed {
-        /// Why.
-        problems: Vec<Diagnostic>,
-    },
-}
-
-impl Outcome {
-    /// The outcome in one word.
-    pub fn result(&self) -> ReloadResult {
-        match self {
-            Self::Unchanged { .. } => ReloadResult::Unchanged,
-            Self::Done { .. } => ReloadResult::Ok,
-            Self::Failed { .. } => ReloadResult::Failed,
-        }
-    }
 }
 
 impl Reloader {

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-/// How often the drain looks whether all sockets are gone.
+/// How often the drain looks whether all sockets have closed.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 /// What is left at the deadline gets this long to be cut.
 const CUT: std::time::Duration = std::time::Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl Drain {
 }
 
 /// Orders the end of every open socket, evenly over `drain_spread`, and of what is left at
-/// `drain_timeout`. Gives how many were cut at the deadline.
+/// `drain_timeout`. Returns how many were cut at the deadline.
 ///
 /// Upgrades that were `under_way` when the drain began get their answer first; they are listed late.
 pub async fn close_all(
@@ -87,8 +87,8 @@ async fn spread(connections: &Connections, settings: &ServerSettings, start: Ins
     let entries = connections.all();
     let count = u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1);
     let step = settings.drain_spread.min(settings.drain_timeout) / count;
-    for (place, entry) in (0u32..).zip(&entries) {
-        let at = start + step * place;
+    for (index, entry) in (0u32..).zip(&entries) {
+        let at = start + step * index;
         if !sockets_at(connections, at).await {
             return;
         }

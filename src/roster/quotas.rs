@@ -206,8 +206,8 @@ impl Clients {
 
     fn shard(&self, who: Who) -> &Shard {
         let hash = self.hasher.hash_one(who) % SHARDS as u64;
-        let place = usize::try_from(hash).unwrap_or_default();
-        self.shards.get(place).unwrap_or(&self.spare)
+        let index = usize::try_from(hash).unwrap_or_default();
+        self.shards.get(index).unwrap_or(&self.spare)
     }
 }
 

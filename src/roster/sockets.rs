@@ -1,4 +1,4 @@
-//! The list of open connections: what operators see of each, and how one is told to end.
+//! The list of open connections: what operators see of each, and how one is made to end.
 //!
 //! One shard per worker, so that workers do not meet at a lock. A connection that sleeps is woken
 //! by its shard's sweep when its deadline has come, or at once by an order.
@@ -131,9 +131,9 @@ impl Description {
 /// Where a socket belongs, beside the names of its listener and route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The listener's place in the configuration, which no reload changes.
+    /// The listener's index in the configuration, which no reload changes.
     pub listener: usize,
-    /// Tells routes of one name apart.
+    /// Distinguishes routes of one name.
     pub claim: u64,
 }
 
@@ -148,7 +148,7 @@ pub struct Entry {
     ends: AtomicI64,
     last_frame: AtomicU64,
     deadline: AtomicU64,
-    /// 0: none; otherwise one more than the place in [`SocketEnding::ALL`].
+    /// 0: none; otherwise one more than the index in [`SocketEnding::ALL`].
     order: AtomicUsize,
     waker: AtomicWaker,
 }
@@ -281,7 +281,7 @@ impl Entry {
         });
     }
 
-    /// Tells the socket to end; the first order counts.
+    /// Orders the socket to end; the first order counts.
     ///
     /// Returns whether this order is the one that counts.
     pub fn end(&self, ending: SocketEnding) -> bool {
@@ -318,8 +318,8 @@ impl Entry {
 
     /// The order to end, if there is one.
     pub fn order(&self) -> Option<SocketEnding> {
-        let place = self.order.load(Relaxed).checked_sub(1)?;
-        SocketEnding::ALL.get(place).copied()
+        let index = self.order.load(Relaxed).checked_sub(1)?;
+        SocketEnding::ALL.get(index).copied()
     }
 
     /// Asks to be woken by `waker` when an order comes.

@@ -1,4 +1,4 @@
-//! Buffers for the moment: taken when there is something to do, given back before sleeping.
+//! Scratch buffers: taken when there is something to do, given back before sleeping.
 //!
 //! One set per worker, last used first, so that a thousand idle connections hold none and a busy
 //! worker keeps writing to memory that is in its cache.

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 #[derive(Debug, Default)]
 pub struct Gauge {
     held: AtomicUsize,
-    /// Told of every unit that is given back.
+    /// Notified of every unit that is given back.
     given_back: Notify,
 }
 

@@ -11,6 +11,6 @@ pub struct ServerSettings {
     pub drain_spread: Duration,
     /// A drain ends what is left after this.
     pub drain_timeout: Duration,
-    /// Whether a file that changes is put to use by itself.
+    /// Whether a file that changes is applied by itself.
     pub watch: bool,
 }

@@ -12,7 +12,7 @@ use tokio::runtime::{LocalOptions, LocalRuntime};
 /// Starts a worker thread and runs the future that `make` builds on it, to its end.
 ///
 /// # Errors
-/// The system gives no thread or no event queue.
+/// The system has no thread or no event queue left.
 pub fn start<F>(
     index: usize,
     make: impl FnOnce() -> F + Send + 'static,
@@ -48,7 +48,7 @@ where
 /// Starts a thread for something that is not a runtime, such as writing the log.
 ///
 /// # Errors
-/// The system gives no thread.
+/// The system has no thread left.
 pub fn start_thread(
     name: &str,
     work: impl FnOnce() + Send + 'static,
@@ -88,15 +88,15 @@ mod tests {
             tokio::task::spawn_blocking(move || held.recv());
             tokio::task::yield_now().await;
         });
-        let (tell, told) = mpsc::channel();
-        thread::spawn(move || tell.send(worker.unwrap().join().is_ok()));
-        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(true));
+        let (report, reported) = mpsc::channel();
+        thread::spawn(move || report.send(worker.unwrap().join().is_ok()));
+        assert_eq!(reported.recv_timeout(Duration::from_secs(10)), Ok(true));
         drop(release);
     }
 
     #[test]
     fn a_panic_ends_its_connection_alone() {
-        let (tell, told) = mpsc::channel();
+        let (report, reported) = mpsc::channel();
         let worker = start(0, move || async move {
             let (end, ended) = tokio::sync::oneshot::channel();
             spawn_connection(async { panic!("on purpose") });
@@ -105,9 +105,9 @@ mod tests {
                 tokio::task::yield_now().await;
                 end.send("served").unwrap();
             });
-            tell.send(ended.await).unwrap();
+            report.send(ended.await).unwrap();
         });
         worker.unwrap().join().unwrap();
-        assert_eq!(told.recv().unwrap(), Ok("served"));
+        assert_eq!(reported.recv().unwrap(), Ok("served"));
     }
 }

@@ -22,13 +22,13 @@ enum Name<'c> {
     Directory(&'c X509Name<'c>),
 }
 
-/// Whether a name is below a subtree; `Err` where that cannot be told.
+/// Whether a name is below a subtree; `Err` where that cannot be decided.
 type Below = Result<bool, Violation>;
 
 /// Holds the names of every certificate of a path, leaf first, against the constraints of the CAs
 /// above it; the trust anchor comes last.
 pub(super) fn check(path: &[X509Certificate<'_>]) -> Result<(), Violation> {
-    for (place, authority) in path.iter().enumerate().skip(1) {
+    for (index, authority) in path.iter().enumerate().skip(1) {
         let constraints = authority.name_constraints().map_err(|_| Violation)?;
         let Some(constraints) = constraints else {
             continue;
@@ -37,7 +37,7 @@ pub(super) fn check(path: &[X509Certificate<'_>]) -> Result<(), Violation> {
             constraints.value.permitted_subtrees.as_deref(),
             constraints.value.excluded_subtrees.as_deref(),
         );
-        for subject in constrained(path.get(..place).unwrap_or_default()) {
+        for subject in constrained(path.get(..index).unwrap_or_default()) {
             check_one(
                 subject,
                 permitted.unwrap_or_default(),
@@ -54,7 +54,7 @@ fn constrained<'p, 'c>(
 ) -> impl Iterator<Item = &'p X509Certificate<'c>> {
     let self_issued = |it: &X509Certificate<'_>| it.subject().as_raw() == it.issuer().as_raw();
     let all = below.iter().enumerate();
-    all.filter(move |(place, it)| *place == 0 || !self_issued(it))
+    all.filter(move |(index, it)| *index == 0 || !self_issued(it))
         .map(|(_, it)| it)
 }
 

@@ -1,4 +1,4 @@
-//! How much each file gave: for `check`, and to notice a reload that has less.
+//! How much each file holds: for `check`, and to notice a reload that has less.
 
 use crate::credential::MaterialError;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a file gave.
+/// What a file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// The file, as the configuration names it.
@@ -38,7 +38,7 @@ impl Contents {
     }
 }
 
-/// Warnings of files of CAs that give more than they gave before: whom those issue is let in too.
+/// Warnings of files of CAs that hold more than they held before: whom those issue is let in too.
 pub(super) fn more_authorities(before: &[Contents], after: &[Contents]) -> Vec<MaterialError> {
     let warning = |new: &Contents| {
         let same = |it: &&Contents| it.path == new.path && it.kind == Kind::Authorities;
@@ -51,9 +51,9 @@ pub(super) fn more_authorities(before: &[Contents], after: &[Contents]) -> Vec<M
     after.iter().filter_map(warning).collect()
 }
 
-/// Warnings of files that give less than they gave before.
+/// Warnings of files that hold less than they held before.
 ///
-/// A file that is no longer named gives nothing. It is told of where all of its kind are fewer, and
+/// A file that is no longer named holds nothing. It is reported where all of its kind are fewer, and
 /// not where another took its place.
 pub(super) fn fewer(before: &[Contents], after: &[Contents]) -> Vec<MaterialError> {
     let total = |all: &[Contents], kind| -> usize {
@@ -64,8 +64,8 @@ pub(super) fn fewer(before: &[Contents], after: &[Contents]) -> Vec<MaterialErro
         let same = |it: &&Contents| it.path == old.path && it.kind == old.kind;
         let new = after.iter().find(same).map(|it| it.count);
         let fell = total(after, old.kind) < total(before, old.kind);
-        let told = new.is_some_and(|new| new < old.count) || (new.is_none() && fell);
-        told.then(|| old.warning(new.unwrap_or(0)))
+        let reported = new.is_some_and(|new| new < old.count) || (new.is_none() && fell);
+        reported.then(|| old.warning(new.unwrap_or(0)))
     };
     before.iter().filter_map(warning).collect()
 }
@@ -77,9 +77,9 @@ impl Contents {
         let meaning = match self.kind {
             Kind::Chain => "clients that need the others to find the CA refuse the certificate",
             Kind::Authorities => {
-                "clients of a CA that is gone are refused, and their open sockets end"
+                "clients of a CA that was removed are refused, and their open sockets end"
             }
-            Kind::Lists => "what a list that is gone revoked is no longer known to be revoked",
+            Kind::Lists => "what a removed list revoked is no longer known to be revoked",
         };
         let hint = format!("{meaning}; if that is not meant, put the file back");
         MaterialError::new(&self.path, message, hint)

@@ -1,18 +1,16 @@
 //! Elements of DER (X.690), and where in a document each of them stands.
 //!
-//! For what no library tells: the raw bytes of a part, and its place. It reads definite lengths and
+//! For what no library returns: the raw bytes of a part, and its offset. It reads definite lengths and
 //! tags of one byte, which is all that certificates and CRLs consist of; anything else is `None`.
 
-/// One element.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Element<'d> {
     /// Where its tag stands in the document.
-    pub(super) place: usize,
+    pub(super) offset: usize,
     /// Its tag with class and form.
     pub(super) tag: u8,
     /// Tag, length and content.
     pub(super) whole: &'d [u8],
-    /// Content alone.
     pub(super) content: &'d [u8],
 }
 
@@ -27,7 +25,7 @@ impl<'d> Element<'d> {
 
     /// The elements that its content consists of.
     pub(super) fn children(&self) -> Option<Vec<Self>> {
-        elements(self.content, self.content_place())
+        elements(self.content, self.content_offset())
     }
 
     /// The one element that its content consists of.
@@ -39,23 +37,23 @@ impl<'d> Element<'d> {
     }
 
     /// Where its content begins in the document.
-    pub(super) fn content_place(&self) -> usize {
-        self.place + self.whole.len() - self.content.len()
+    pub(super) fn content_offset(&self) -> usize {
+        self.offset + self.whole.len() - self.content.len()
     }
 }
 
-fn elements(mut input: &[u8], mut place: usize) -> Option<Vec<Element<'_>>> {
+fn elements(mut input: &[u8], mut offset: usize) -> Option<Vec<Element<'_>>> {
     let mut found = Vec::new();
     while !input.is_empty() {
-        let element = first(input, place)?;
+        let element = first(input, offset)?;
         input = input.get(element.whole.len()..)?;
-        place += element.whole.len();
+        offset += element.whole.len();
         found.push(element);
     }
     Some(found)
 }
 
-fn first(input: &[u8], place: usize) -> Option<Element<'_>> {
+fn first(input: &[u8], offset: usize) -> Option<Element<'_>> {
     let (tag, rest) = input.split_first()?;
     let (short, rest) = rest.split_first()?;
     if tag & 0x1f == 0x1f {
@@ -77,7 +75,7 @@ fn first(input: &[u8], place: usize) -> Option<Element<'_>> {
     let content = rest.get(..length)?;
     let header = input.len() - rest.len();
     Some(Element {
-        place,
+        offset,
         tag: *tag,
         whole: input.get(..header + length)?,
         content,
@@ -92,9 +90,9 @@ mod tests {
     fn an_element_knows_where_it_stands() {
         let der = [0x30, 6, 2, 1, 5, 0xa0, 1, 0];
         let children = Element::document(&der).unwrap().children().unwrap();
-        let places: Vec<_> = children.iter().map(|child| child.place).collect();
-        assert_eq!(places, [2, 5]);
-        assert_eq!(children[1].content_place(), 7);
+        let offsets: Vec<_> = children.iter().map(|child| child.offset).collect();
+        assert_eq!(offsets, [2, 5]);
+        assert_eq!(children[1].content_offset(), 7);
         assert_eq!(children[0].whole, [2, 1, 5]);
     }
 

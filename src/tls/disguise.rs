@@ -60,7 +60,7 @@ impl<'d> Disguised<'d> {
 /// What the signatures of a chain are over; `None` where one is not a certificate, or where two
 /// are shown alike and are not.
 ///
-/// Of two that are shown alike, one was rewritten by whoever sent it: its signature would be held
+/// Of two that are shown alike, one was rewritten by its sender: its signature would be held
 /// against what was signed of the other, and pass.
 pub(super) fn all_signed(chain: &[Disguised<'_>]) -> Option<Vec<Signed>> {
     let signed: Vec<_> = chain.iter().map(Disguised::signed).collect::<Option<_>>()?;
@@ -124,8 +124,8 @@ fn changed(der: &[u8], changes: Vec<Change>) -> Cow<'_, [u8]> {
         return Cow::Borrowed(der);
     }
     let mut copy = der.to_vec();
-    for (place, byte) in changes {
-        if let Some(found) = copy.get_mut(place) {
+    for (offset, byte) in changes {
+        if let Some(found) = copy.get_mut(offset) {
             *found = byte;
         }
     }
@@ -148,7 +148,7 @@ fn list_changes(der: &[u8]) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
     for extension in extensions(der, 0xa0)? {
         if [ISSUING_POINT, DELTA].contains(&extension.oid.content) {
-            let last = extension.oid.content_place() + ISSUING_POINT.len() - 1;
+            let last = extension.oid.content_offset() + ISSUING_POINT.len() - 1;
             changes.push((last, UNASSIGNED));
             changes.extend(extension.uncritical());
         }
@@ -164,8 +164,8 @@ fn renamed_subtrees(value: &Element<'_>) -> Option<Vec<Change>> {
         for subtree in subtrees.children()? {
             let base = *subtree.children()?.first()?;
             match base.tag {
-                0x81 | 0x86 => changes.push((base.place, 0x88)),
-                0xa4 => changes.push((base.place, 0xa5)),
+                0x81 | 0x86 => changes.push((base.offset, 0x88)),
+                0xa4 => changes.push((base.offset, 0xa5)),
                 _ => {}
             }
         }
@@ -182,8 +182,8 @@ struct Extension<'d> {
 
 impl Extension<'_> {
     fn uncritical(&self) -> impl Iterator<Item = Change> + use<> {
-        let place = self.critical.map(|critical| critical.content_place());
-        place.into_iter().map(|place| (place, 0))
+        let offset = self.critical.map(|critical| critical.content_offset());
+        offset.into_iter().map(|offset| (offset, 0))
     }
 }
 

@@ -64,7 +64,7 @@ pub struct ClientTrust {
     pub close_spread: Duration,
 }
 
-/// What to do where revocation cannot be told.
+/// What to do where no list says whether a certificate is revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrlPolicy {
     /// The certificate is refused.

@@ -151,14 +151,14 @@ impl Paths {
     /// Asks the lists of each certificate's issuer; the last is the trusted CA.
     fn not_revoked_until(&self, path: &[X509Certificate<'_>], now: i64) -> Result<i64, Error> {
         let mut until = i64::MAX;
-        for (place, pair) in path.windows(2).enumerate() {
+        for (index, pair) in path.windows(2).enumerate() {
             let [certificate, issuer] = pair else {
                 continue;
             };
             let issuer = Signer::from(issuer);
             let good = self
                 .lists
-                .good_until(certificate, place == 0, &issuer, &self.provider, now);
+                .good_until(certificate, index == 0, &issuer, &self.provider, now);
             until = until.min(good?);
         }
         Ok(until)

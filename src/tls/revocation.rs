@@ -18,10 +18,8 @@ use crate::{
     observe::{Expiry, ExpiryKind},
     policy::identity::Identity,
 };
-use rustls::{
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, CertificateRevocationListDer},
-};
+use list::Issuer;
+use rustls::{crypto::CryptoProvider, pki_types::CertificateDer};
 use scope::Scope;
 use status::Signer;
 use std::{
@@ -35,8 +33,11 @@ use x509_parser::{
     revocation_list::CertificateRevocationList,
 };
 
+mod list;
 mod scope;
 pub(super) mod status;
+
+pub(super) use list::RevocationList;
 
 /// The largest file of lists that is read.
 const FILE_MAX: u64 = 32 << 20;
@@ -62,42 +63,13 @@ pub struct Listing {
     pub list: PathBuf,
 }
 
-/// What reading the lists tells beside them.
+/// What reading the lists finds beside them.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) expiries: Vec<Expiry>,
     pub(super) contents: Vec<Contents>,
     pub(super) warnings: Vec<MaterialError>,
     pub(super) problems: Vec<MaterialError>,
-}
-
-/// A list, and whose it is.
-#[derive(Debug)]
-pub(super) struct RevocationList {
-    pub(super) der: CertificateRevocationListDer<'static>,
-    /// The key of the trusted CA that signed it; `None`: an intermediate's.
-    authority: Option<Vec<u8>>,
-    path: PathBuf,
-    issuer: Issuer,
-    scope: Scope,
-    /// Whether it holds what has changed since another list (RFC 5280 section 5.2.4).
-    is_delta: bool,
-    /// What stands on it, by serial number.
-    revoked: CertRevocationList<'static>,
-    this_update: i64,
-    /// When it runs out, in seconds since 1970.
-    next_update: i64,
-    /// The CRL number (RFC 5280 section 5.2.3) without leading zeros, its length first.
-    number: (usize, Vec<u8>),
-}
-
-/// In whose name a list is.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Issuer {
-    /// DER.
-    name: Vec<u8>,
-    /// For people.
-    text: String,
 }
 
 /// Every list of the files that the settings name, the newest first.
@@ -148,7 +120,7 @@ fn current(lists: &[RevocationList]) -> impl Iterator<Item = &RevocationList> {
 
 /// Which certificates of a chain stand on a list in the name of their issuer.
 ///
-/// It tells people where to look, and decides nothing: it verifies no signature, and looks at lists
+/// It shows people where to look, and decides nothing: it verifies no signature, and looks at lists
 /// that newer ones replace.
 ///
 /// # Errors

@@ -57,7 +57,7 @@ pub enum Received {
 impl Session {
     /// A session that waits for a ClientHello.
     ///
-    /// With `exports`, [`Session::take_exporter`] gives bytes once the handshake is finished.
+    /// With `exports`, [`Session::take_exporter`] returns bytes once the handshake is finished.
     pub fn new(mut config: Arc<ServerConfig>, exports: bool) -> Result<Self, rustls::Error> {
         let exporter = exports.then(Arc::<ExporterSecret>::default);
         if let Some(exporter) = &exporter {
@@ -139,7 +139,7 @@ impl Session {
     ///
     /// `input` is what [`Session::restore_partial`] put in front and what came since. Application
     /// data is appended to `plain`; what TLS itself has to answer (handshake flights, alerts,
-    /// KeyUpdate) to `reply`, also when an error is returned. An error is final. Behind our
+    /// KeyUpdate) to `reply`, also when an error is returned. An error is final. After our
     /// `close_notify`, input is thrown away.
     pub fn receive(
         &mut self,
@@ -333,7 +333,7 @@ fn append(
     append_sized(out, CONTROL_ROOM, write)
 }
 
-/// Lets `write` fill the space behind the end of `out`, growing it as asked.
+/// Lets `write` fill the space after the end of `out`, growing it as asked.
 fn append_sized(
     out: &mut Vec<u8>,
     room: usize,

@@ -92,7 +92,7 @@ impl TlsStream {
             } else {
                 self.tcp.write_all(&reply).await?;
             }
-            // A close_notify right behind a finished handshake is for the next stage to find.
+            // A close_notify right after a finished handshake is for the next stage to find.
             if result? == Received::Closed && self.session.is_handshaking() {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }

@@ -6,7 +6,7 @@
 //! (RFC 4648 section 5); empty lines and lines that begin with `#` are passed over. The first key
 //! seals new tickets, all of them open old ones. So to change keys without a full handshake for
 //! anyone: add the new key as the last line everywhere, then move it to the first, and after
-//! twelve hours remove the old one. Whoever reads this file can read recorded sessions.
+//! twelve hours remove the old one. A reader of this file can read recorded sessions.
 //!
 //! A ticket is `key name (16) ‖ random (32) ‖ AES-256-GCM(issued (8) ‖ state)`. Its key and nonce
 //! come from HKDF-SHA-256 of the line's secret over the random bytes and the trust that it was
@@ -40,13 +40,12 @@ const LIFETIME: u32 = 12 * 3600;
 const SKEW: u64 = 300;
 /// Keys that a file may have.
 const KEYS_MAX: usize = 16;
-/// Bytes of a key.
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=80;
 const NAME: usize = 16;
 const RANDOM: usize = 32;
 const ISSUED: usize = 8;
 
-/// Padding is no part of base64url here, and harmless.
+/// Padding is not part of base64url here, and harmless.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -351,11 +350,11 @@ mod tests {
     fn a_changed_or_cut_ticket_is_worth_nothing() {
         let ticketer = ticketer(&line(1, 32), 7);
         let ticket = ticketer.seal(b"state", NOW).unwrap();
-        for place in 0..ticket.len() {
+        for index in 0..ticket.len() {
             let mut changed = ticket.clone();
-            changed[place] ^= 1;
-            assert_eq!(ticketer.open(&changed, NOW), None, "byte {place}");
-            assert_eq!(ticketer.open(&ticket[..place], NOW), None, "cut at {place}");
+            changed[index] ^= 1;
+            assert_eq!(ticketer.open(&changed, NOW), None, "byte {index}");
+            assert_eq!(ticketer.open(&ticket[..index], NOW), None, "cut at {index}");
         }
     }
 

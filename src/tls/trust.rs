@@ -2,7 +2,7 @@
 //!
 //! A resumed session restores the client's certificates without asking the verifier. So a ticket
 //! is bound to its [`Trust`]: one that was issued under other CAs, other CRLs or another mode is
-//! worth nothing here, and the client makes a full handshake. Whoever resumes all the same is
+//! worth nothing here, and the client makes a full handshake. A client that resumes all the same is
 //! judged again with [`Trust::standing`].
 
 use super::{
@@ -48,7 +48,7 @@ pub struct Trust {
     own_keys: OwnKeys,
     /// When what expires, for metrics and the status.
     pub expiries: Vec<Expiry>,
-    /// How many certificates, CAs and lists each file gave.
+    /// How many certificates, CAs and lists each file holds.
     pub contents: Vec<Contents>,
     /// URI SAN of the default certificate, for `By` in X-Forwarded-Client-Cert.
     pub server_uri: Option<String>,
@@ -66,7 +66,7 @@ impl Trust {
     ///
     /// What does not depend on them is taken over from the trust in use, if there is one: tickets
     /// and verified chains stay good under the same CAs, CRLs and policies. `now` is in seconds
-    /// since 1970. Gives all problems at once; warnings are appended.
+    /// since 1970. Returns all problems at once; warnings are appended.
     pub fn load(
         settings: &TlsSettings,
         in_use: Option<&Trust>,
@@ -301,7 +301,7 @@ fn load_credentials(settings: &TlsSettings, now: i64, findings: &mut Findings) -
     credentials
 }
 
-/// The shared keys, if there are any, and the proxy's own; `None` behind a problem.
+/// The shared keys, if there are any, and the proxy's own; `None` after a problem.
 fn load_tickets(
     settings: &TlsSettings,
     in_use: Option<&Trust>,

@@ -2,8 +2,8 @@
 //!
 //! Under one set of CAs and CRLs a verdict changes with time alone: a certificate of the path that
 //! was found or a list runs out. So a chain that was trusted at one time is trusted until the first
-//! of them does. Nothing else is kept: a refusal is found again each time, and whoever shows a chain still has to prove
-//! that it has the key.
+//! of them does. Nothing else is kept: a refusal is found again each time, and a
+//! client that shows a chain still has to prove that it has the key.
 
 use super::path::GoodPath;
 use rustls::pki_types::CertificateDer;

@@ -1,6 +1,6 @@
 //! Verifies clients' chains, and the signatures of those who show them.
 //!
-//! [`Paths`] says which chains are good; rustls asks here, and so does whoever judges an open
+//! [`Paths`] says which chains are good; rustls asks here, and so does what judges an open
 //! socket, a resumed session or a configuration (`tidegate explain`).
 
 use super::{
@@ -93,8 +93,8 @@ impl Verifier {
         Ok(path)
     }
 
-    /// Whether a client can sign its handshake with the key of its certificate. Else it would be
-    /// told that its signature is wrong, and whoever asks without a handshake that all is well.
+    /// Whether a client can sign its handshake with the key of its certificate. Otherwise
+    /// a handshake would report a wrong signature, and a caller without a handshake that all is well.
     fn check_key(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
         let (_, leaf) =
             X509Certificate::from_der(leaf).map_err(|_| CertificateError::BadEncoding)?;

@@ -48,7 +48,7 @@ pub(super) fn of_list(error: &webpki::Error) -> String {
         E::UnsupportedCrlVersion => "it is of version 1, not 2",
         E::UnsupportedCriticalExtension => "it has a critical extension that is not known",
         E::UnsupportedRevocationReason => "it has a reason of revocation that is not known",
-        E::BadDerTime => "it does not say when the next one comes, or that is no time",
+        E::BadDerTime => "it does not say when the next one comes, or that is not a time",
         E::BadDer | E::MalformedExtensions | E::TrailingData(_) => {
             "it is not as RFC 5280 section 5.1 has it"
         }

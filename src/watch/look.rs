@@ -21,7 +21,7 @@ pub(crate) enum Look {
     Empty,
     /// There is no such file.
     Absent,
-    /// It cannot be read, or is no file.
+    /// It cannot be read, or is not a file.
     Unreadable,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Observer {
     remembered: HashMap<PathBuf, (Stamp, Look)>,
 }
 
-/// What tells without reading that a file is the same as before.
+/// What shows without reading that a file is the same as before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -118,7 +118,7 @@ impl Stamp {
 /// How many bytes a file has, and the SHA-256 of them.
 ///
 /// Reads piece by piece: keys are never whole in memory here, and the piece is wiped. What is no
-/// file is not opened: a pipe would block whoever does.
+/// file is not opened: a pipe would block the caller.
 pub(crate) fn digest(path: &Path) -> io::Result<(u64, [u8; 32])> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("no file"));

@@ -107,7 +107,7 @@ impl Watcher {
         self.settling.watch(looks);
     }
 
-    /// Counts what all files hold now as known: for whoever is about to read them anyway.
+    /// Counts what all files hold now as known: for a caller that is about to read them anyway.
     pub fn acknowledge(&mut self) {
         let looks = self.observer.look(&self.paths);
         self.settling = Settling::new(looks, self.pace.settle, self.pace.patience);

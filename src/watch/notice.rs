@@ -1,6 +1,6 @@
 //! Notices of the file system that something happened near the watched files.
 //!
-//! They are hints. Where they fail, because a folder is gone, a file system sends none or the
+//! They are hints. Where they fail, because a folder was removed, a file system sends none or the
 //! system's watches are used up, the watcher notices a little later all the same.
 
 use notify::{
@@ -22,7 +22,7 @@ const LONGEST_CHAIN: usize = 40;
 /// The folders around the watched files.
 #[derive(Debug)]
 pub(crate) struct Notices {
-    /// `None`: the system gives no notices.
+    /// `None`: the system has no notices.
     watcher: Option<RecommendedWatcher>,
     arrived: Arc<Notify>,
     folders: HashMap<PathBuf, Identity>,
@@ -96,8 +96,8 @@ fn folders(paths: &[PathBuf]) -> impl Iterator<Item = (PathBuf, Identity)> {
     })
 }
 
-/// A path, the link's target if it is one, that one's target, and so on; and the place where it
-/// ends, which tells links among the folders.
+/// A path, the link's target if it is one, that one's target, and so on; and the path where it
+/// ends, which shows links among the folders.
 fn chain(path: &Path) -> Vec<PathBuf> {
     let next = |path: &PathBuf| Some(parent(path).join(fs::read_link(path).ok()?));
     let links = std::iter::successors(Some(path.to_owned()), next);

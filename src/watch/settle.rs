@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tells a change that has settled from one that is under way.
+/// Distinguishes a change that has settled from one that is under way.
 #[derive(Debug)]
 pub(crate) struct Settling {
     known: Looks,

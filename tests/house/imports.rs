@@ -47,6 +47,38 @@ impl Imports {
             .iter()
             .flat_map(|(from, known)| known.iter().map(move |to| (from, to)))
     }
+
+    /// Files that know each other, directly or by way of others; each circle once.
+    pub(crate) fn circles(&self) -> Vec<BTreeSet<Module>> {
+        let mut circles: Vec<BTreeSet<Module>> = Vec::new();
+        for module in self.known.keys() {
+            if circles.iter().any(|circle| circle.contains(module)) {
+                continue;
+            }
+            let reached = self.reached_from(module);
+            let circle: BTreeSet<_> = reached
+                .iter()
+                .filter(|other| self.reached_from(other).contains(module))
+                .cloned()
+                .collect();
+            if !circle.is_empty() {
+                circles.push(circle);
+            }
+        }
+        circles
+    }
+
+    fn reached_from(&self, module: &Module) -> BTreeSet<Module> {
+        let (mut reached, mut next) = (BTreeSet::new(), vec![module]);
+        while let Some(module) = next.pop() {
+            for known in self.known.get(module).into_iter().flatten() {
+                if reached.insert(known.clone()) {
+                    next.push(known);
+                }
+            }
+        }
+        reached
+    }
 }
 
 /// What `pub use` makes reachable under another path: the path, and where the item really is.
@@ -189,7 +221,7 @@ fn plain_paths(code: &str) -> Vec<Module> {
     let mut found = Vec::new();
     let mut rest = code;
     while let Some(at) = rest.find(|c: char| c.is_alphabetic() || c == '_') {
-        let before = &rest[..at];
+        let before = &code[..code.len() - rest.len() + at];
         let mut text = &rest[at..];
         let mut path = vec![word(text)];
         text = &text[path[0].len()..];
@@ -201,7 +233,9 @@ fn plain_paths(code: &str) -> Vec<Module> {
             text = &after[next.len()..];
             path.push(next);
         }
-        if path.len() > 1 && !before.ends_with("::") && !before.ends_with('.') {
+        // A visibility says who may know, not who is known.
+        let visibility = before.ends_with("(in ");
+        if path.len() > 1 && !visibility && !before.ends_with("::") && !before.ends_with('.') {
             found.push(path);
         }
         rest = text;
@@ -226,8 +260,7 @@ mod tests {
 
     #[test]
     fn every_way_to_name_a_path_is_found() {
-        let code =
-            "use crate::{a::b, c::{self, d as e, f::*}};\npub use g::H;\nfn f() { super::i::j() }";
+        let code = "use crate::{a::b, c::{self, d as e, f::*}};\npub use g::H;\nfn f() { super::i::j() }\npub(in k::l) fn m() {}";
         let found: Vec<_> = paths(code, false).iter().map(|p| p.join("::")).collect();
         assert_eq!(
             found,
@@ -240,5 +273,21 @@ mod tests {
             ]
         );
         assert_eq!(paths(code, true), [module("g::H")]);
+    }
+
+    #[test]
+    fn a_circle_is_found_through_imports_reexports_and_paths_in_code() {
+        let files = [
+            (module("a"), "pub use b::X;\nmod b;".to_owned()),
+            (module("a::b"), "use crate::c::Y;".to_owned()),
+            (module("c"), "fn f() { crate::a::X::new() }".to_owned()),
+            (module("d"), "use crate::c::Y;".to_owned()),
+        ];
+        let circles = Imports::of(&files).circles();
+        let names: Vec<_> = circles[0].iter().map(|m| m.join("::")).collect();
+        assert_eq!(
+            (circles.len(), names),
+            (1, vec!["a::b".to_owned(), "c".to_owned()])
+        );
     }
 }

@@ -51,6 +51,16 @@ fn rooms_know_only_themselves_and_those_below() {
 }
 
 #[test]
+fn no_files_know_each_other_in_a_circle() {
+    let circles = Imports::read().circles();
+    let names = circles.iter().map(|circle| {
+        let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
+        names.join(", ")
+    });
+    assert_none(&names.collect::<Vec<_>>());
+}
+
+#[test]
 fn the_picture_has_every_room_and_no_other_and_stands_in_every_page_alike() {
     let floors = Floors::read();
     let mut shown: Vec<_> = floors.rooms().filter(|room| *room != "main").collect();

@@ -47,12 +47,12 @@ impl Source {
 
 /// What follows the item at the beginning; modules of tests stand last in their files.
 fn after_item(text: &str) -> &str {
-    if text.trim_start().starts_with("mod ") && text.contains('{') {
-        return "";
-    }
     let end = text.find([';', '{']).unwrap();
     if text[end..].starts_with(';') {
         return &text[end + 1..];
+    }
+    if text.trim_start().starts_with("mod ") {
+        return "";
     }
     let mut depth = 0;
     for (index, character) in text[end..].char_indices() {
@@ -118,7 +118,7 @@ fn the_reader_of_sources_finds_what_it_looks_for() {
         path: "src/tls/stream.rs".to_owned(),
         text: text.to_owned(),
     };
-    let code = source("a\n// b\n#[cfg(test)]\nuse c;\nd\n#[cfg(test)]\nfn e() { {} }\nf\n#[cfg(test)]\nmod tests {\ng }").code();
+    let code = source("a\n// b\n#[cfg(test)]\nuse c;\n#[cfg(test)]\nmod tests;\nd\n#[cfg(test)]\nfn e() { {} }\nf\n#[cfg(test)]\nmod tests {\ng }").code();
     let words: Vec<_> = code.split_whitespace().collect();
     assert_eq!(words, ["a", "d", "f"]);
     assert_eq!(source("").room(), "tls");

@@ -1,6 +1,6 @@
 //! A call to the admin listener: one connection, one request.
 
-use super::{AdminError, show::safe};
+use super::{error::AdminError, parts::safe};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -51,7 +51,7 @@ impl Client {
         })
     }
 
-    /// Asks for JSON, or tells the listener to do something.
+    /// Calls an operation, which answers with JSON.
     pub(super) async fn call(&self, method: Method, path: &str) -> Result<Answer, AdminError> {
         let (status, body) = self.exchange(method, path).await?;
         match serde_json::from_slice(&body) {
@@ -78,7 +78,6 @@ impl Client {
         }
     }
 
-    /// Asks for a text.
     pub(super) async fn text(&self, path: &str) -> Result<String, AdminError> {
         let (status, body) = self.exchange(Method::GET, path).await?;
         if !status.is_success() {

@@ -5,6 +5,8 @@ use crate::admin::{
 };
 use std::{
     future::{Future, pending, ready},
+    io,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
 };

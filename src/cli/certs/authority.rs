@@ -1,6 +1,6 @@
 //! The authority itself, in memory.
 
-use super::CertsError;
+use super::error::CertsError;
 use crate::{
     credential::{
         pem::{self, Label},

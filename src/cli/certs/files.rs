@@ -1,6 +1,6 @@
 //! Files that are whole or not there, and keys that nobody else can read.
 
-use super::{CertsError, DevelopmentCa};
+use super::{authority::DevelopmentCa, error::CertsError};
 use crate::{
     cli::files,
     credential::pem::{self, Block, Label},

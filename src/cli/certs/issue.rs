@@ -1,8 +1,9 @@
 //! `certs init` and `certs issue`.
 
 use super::{
-    CertsError, DevelopmentCa, InitArguments, IssueArguments, Issued, LeafRequest, Purpose,
-    Validity,
+    arguments::{InitArguments, IssueArguments},
+    authority::{DevelopmentCa, Issued, LeafRequest, Purpose, Validity},
+    error::CertsError,
     files::{self, Readers},
 };
 use crate::cli::keys;

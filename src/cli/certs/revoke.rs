@@ -1,13 +1,16 @@
 //! `certs revoke`: the revocation list, kept and signed again (RFC 5280 section 5).
 
 use super::{
-    CertsError, DevelopmentCa, RevokeArguments, Validity,
-    authority::entry,
+    arguments::RevokeArguments,
+    authority::{DevelopmentCa, Validity, entry},
+    error::CertsError,
     files::{self, Readers},
-    hexadecimal,
     show::written,
 };
-use crate::credential::pem::{Block, Label};
+use crate::{
+    credential::pem::{Block, Label},
+    policy::identity::name::hexadecimal,
+};
 use rcgen::{RevocationReason, RevokedCertParams, SerialNumber};
 use std::{
     io::{self, Write},

@@ -1,13 +1,13 @@
 //! `certs show`: what is in a file, for people and for machines.
 
 use super::{
-    CertsError, ShowArguments,
+    arguments::ShowArguments,
+    error::CertsError,
     files::{self, misread},
-    hexadecimal,
 };
 use crate::{
     credential::pem::{self, Block, Label},
-    policy::identity::{Identity, distinguished_name},
+    policy::identity::{Identity, distinguished_name, name::hexadecimal},
 };
 use serde::Serialize;
 use std::{fmt, io::Write, path::Path};
@@ -104,7 +104,7 @@ fn read(path: &Path, now: OffsetDateTime) -> Result<Vec<Shown>, CertsError> {
         .filter(|objects| !objects.is_empty())
         .ok_or_else(|| CertsError::Content {
             path: path.to_owned(),
-            problem: "this is no certificate and no revocation list, neither in PEM nor in DER"
+            problem: "this is neither a certificate nor a revocation list, in PEM or in DER"
                 .to_owned(),
         })?;
     let file = path.display().to_string();
@@ -115,7 +115,7 @@ fn read(path: &Path, now: OffsetDateTime) -> Result<Vec<Shown>, CertsError> {
     Ok(objects.into_iter().map(shown).collect())
 }
 
-/// What stands beside keys, and tells nothing that the certificate does not.
+/// What stands beside keys, and says nothing that the certificate does not.
 fn accompanies(label: Label) -> bool {
     matches!(label, Label::PublicKey | Label::Parameters)
 }

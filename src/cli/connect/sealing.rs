@@ -1,9 +1,9 @@
 //! The arguments of `tidegate connect` about frame integrity.
 
-use super::ConnectError;
+use super::error::ConnectError;
 use crate::{
     client::{ClientBuilder, Credential, IntegrityOffer, Kid, Secret},
-    credential::{MaterialError, file},
+    credential::file,
     integrity::{Algorithm, ValueError, agreement::Agreement, base64url},
 };
 use clap::Args;
@@ -124,19 +124,13 @@ pub(super) fn agreed(agreement: Option<&Agreement>) -> String {
 
 fn parse_public(text: &str) -> Result<[u8; 32], ValueError> {
     base64url::decode_32(text).ok_or_else(|| ValueError {
-        message: "this is no public key".to_owned(),
+        message: "this is not a public key".to_owned(),
         hint: "it is 43 characters of A-Z a-z 0-9 - _; `tidegate keys public` prints it".to_owned(),
     })
 }
 
 fn refused(message: &str) -> ConnectError {
     ConnectError::Argument(message.to_owned())
-}
-
-impl From<MaterialError> for ConnectError {
-    fn from(error: MaterialError) -> Self {
-        Self::Argument(error.to_string())
-    }
 }
 
 #[cfg(test)]
@@ -227,8 +221,8 @@ mod tests {
         let binary = with(b"\xff\xfe\x00", 0o600).unwrap_err();
         fs::remove_file(&path).unwrap();
         assert!(shared.contains("chmod 600"), "{shared}");
-        let told = keyring.contains("the one word after `secret`");
-        assert!(told && !keyring.contains(KEY), "{keyring}");
+        let found = keyring.contains("the one word after `secret`");
+        assert!(found && !keyring.contains(KEY), "{keyring}");
         assert!(
             broken.contains("base64url") && !broken.contains(KEY),
             "{broken}"

@@ -1,4 +1,4 @@
-//! The demo's backend: a WebSocket server that echoes, and tells what it was sent.
+//! The demo's backend: a WebSocket server that echoes, and reports what it was sent.
 
 use crate::{backend::ServerAddress, request::websocket::accept_for};
 use bytes::Bytes;
@@ -41,7 +41,6 @@ pub(super) struct EchoError {
 /// What the backend saw.
 #[derive(Debug)]
 pub(super) enum Observation {
-    /// An upgrade request.
     Request(Fields),
     /// A data frame: its kind, and the SHA-256 of its payload.
     Data(OpCode, [u8; 32]),
@@ -146,7 +145,7 @@ impl Listener {
 impl Drop for SocketFiles {
     fn drop(&mut self) {
         for file in &self.0 {
-            // Whoever removed it before has done the work.
+            // Something else removed it before.
             let _ = std::fs::remove_file(file);
         }
     }
@@ -223,7 +222,7 @@ fn observation(frame: &Frame<'_>) -> Observation {
     }
 }
 
-/// Reads an upgrade request and what came behind it; `None` if the stream ends before it begins.
+/// Reads an upgrade request and what came after it; `None` if the stream ends before it begins.
 async fn read_request(stream: &mut Box<dyn Transport>) -> io::Result<Option<(Fields, Bytes)>> {
     let mut received = Vec::new();
     loop {

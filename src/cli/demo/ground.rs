@@ -52,7 +52,6 @@ pub(super) struct Temporary(PathBuf);
 /// Why there is nothing to stand on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum GroundError {
-    /// The configuration is wrong.
     #[error("{0}")]
     Configuration(#[from] Refused),
     /// The configuration uses credentials from elsewhere.
@@ -62,7 +61,6 @@ pub(super) enum GroundError {
         .config.display(), .expected.display()
     )]
     Elsewhere {
-        /// The configuration.
         config: PathBuf,
         /// The file that was expected there.
         expected: PathBuf,
@@ -76,7 +74,6 @@ pub(super) enum GroundError {
     Incomplete {
         /// The first file that is missing.
         missing: PathBuf,
-        /// The folder.
         folder: PathBuf,
     },
     /// Credentials cannot be made.
@@ -85,7 +82,6 @@ pub(super) enum GroundError {
     /// A file cannot be read or written.
     #[error("{}: {error}", .path.display())]
     File {
-        /// The file.
         path: PathBuf,
         /// What the system says.
         error: io::Error,
@@ -163,7 +159,6 @@ impl Temporary {
         Ok(Self(path))
     }
 
-    /// The folder.
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
@@ -171,7 +166,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // It stays, if the system says so; there is nobody left to be told.
+        // It stays, if the system says so; nobody is left to hear of it.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,7 +1,7 @@
 //! What the demo did, and what the metrics say about it.
 
 use super::{
-    proofs::{LOOK, Verdict},
+    proof::{LOOK, Verdict},
     scene::{Failure, Scene, plain_http},
 };
 

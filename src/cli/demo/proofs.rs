@@ -1,42 +1,20 @@
 //! What the demo proves, in order. One more proof is one more line of [`PROOFS`].
 
 use super::{
-    echo::Observation,
+    exchange::exchange,
     ground::Origin,
     metrics,
-    scene::{Failure, Scene, plain_http, told},
+    proof::{LOOK, Proof, Verdict},
+    scene::{Failure, Scene, plain_http},
     sealing,
 };
 use crate::{
     cli::certs::{DevelopmentCa, KeyAlgorithm},
-    client::{ClientBuilder, ClientError, Event, TlsParameters, WebSocketConnection},
+    client::{ClientBuilder, ClientError, Event, TlsParameters},
     policy::identity::{Fingerprint, Identity},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use fastwebsockets::OpCode;
 use rustls::{AlertDescription, NamedGroup, ProtocolVersion};
-use sha2::{Digest, Sha256};
-use std::{future::Future, pin::Pin, time::Duration};
-
-/// One proof.
-pub(super) struct Proof {
-    /// What it shows.
-    pub(super) name: &'static str,
-    /// Tries it.
-    pub(super) run: for<'a> fn(&'a mut Scene) -> Trial<'a>,
-}
-
-/// A proof under way.
-pub(super) type Trial<'a> = Pin<Box<dyn Future<Output = Result<Verdict, Failure>> + 'a>>;
-
-/// What came of a proof that did not fail.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It is proved; these lines say what was seen.
-    Proved(Vec<String>),
-    /// It was not tried, for this reason.
-    LeftOut(String),
-}
 
 /// Every proof. Those after the first use the socket that it opens.
 pub(super) const PROOFS: &[Proof] = &[
@@ -100,8 +78,6 @@ const FORGERY: [&str; 3] = ["Zm9yZ2Vk", "forged", "203.0.113.7"];
 
 /// Each side of every boundary of the length's encoding (RFC 6455 section 5.2), and a large one.
 const SIZES: [usize; 8] = [0, 1, 125, 126, 127, 65_535, 65_536, 1 << 20];
-/// How often is looked whether something has happened.
-pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 async fn tls(scene: &mut Scene) -> Result<Verdict, Failure> {
     let client = scene.client()?;
@@ -145,8 +121,8 @@ fn identity(scene: &mut Scene) -> Result<Verdict, Failure> {
     let leaf = chain.first().ok_or("certs/client.pem is empty")?;
     let expected = format!(":{}:", STANDARD.encode(leaf));
     if scene.request.all("client-cert") != [expected] {
-        let told = scene.request.all("client-cert");
-        return Err(format!("Client-Cert is {told:?}, not the certificate"));
+        let found = scene.request.all("client-cert");
+        return Err(format!("Client-Cert is {found:?}, not the certificate"));
     }
     let forwarded = scene.request.all("x-forwarded-client-cert");
     let hash = format!("Hash={}", Fingerprint::of(leaf));
@@ -212,50 +188,6 @@ fn pattern(length: usize) -> Vec<u8> {
         state.to_be_bytes().first().copied().unwrap_or_default()
     };
     std::iter::repeat_with(step).take(length).collect()
-}
-
-/// Sends a message and has it come back; the backend has to see it too.
-pub(super) async fn exchange(scene: &mut Scene, message: Event) -> Result<(), Failure> {
-    scene.socket()?;
-    let Some(mut socket) = scene.socket.take() else {
-        return Ok(());
-    };
-    let result = exchange_on(scene, &mut socket, message).await;
-    scene.socket = Some(socket);
-    result
-}
-
-/// The same on another socket.
-pub(super) async fn exchange_on(
-    scene: &mut Scene,
-    socket: &mut WebSocketConnection,
-    message: Event,
-) -> Result<(), Failure> {
-    let (opcode, bytes) = match &message {
-        Event::Text(text) => (OpCode::Text, text.as_bytes()),
-        Event::Binary(bytes) => (OpCode::Binary, bytes.as_slice()),
-        other => return Err(format!("{other:?} is no message")),
-    };
-    let sent = match &message {
-        Event::Text(text) => socket.send_text(text).await,
-        _ => socket.send_binary(bytes).await,
-    };
-    sent.map_err(told)?;
-    let length = bytes.len();
-    if socket.next().await.map_err(told)? != message {
-        return Err(format!("a {opcode:?} of {length} bytes came back changed"));
-    }
-    let expected: [u8; 32] = Sha256::digest(bytes).into();
-    match opcode {
-        OpCode::Text => scene.count.texts += 1,
-        _ => scene.count.binaries += 1,
-    }
-    match scene.observe().await? {
-        Observation::Data(kind, digest) if (kind, digest) == (opcode, expected) => Ok(()),
-        other => Err(format!(
-            "a {opcode:?} of {length} bytes was sent, and the backend saw {other:?}"
-        )),
-    }
 }
 
 async fn without_certificate(scene: &mut Scene) -> Result<Verdict, Failure> {
@@ -332,7 +264,7 @@ async fn rotation(scene: &mut Scene) -> Result<Verdict, Failure> {
     let message = "still here, on the certificate of yesterday";
     exchange(scene, Event::Text(message.to_owned())).await?;
     Ok(Verdict::Proved(vec![
-        format!("{file} and its key replaced; nobody told the proxy"),
+        format!("{file} and its key replaced; nobody called the proxy"),
         format!("new handshakes saw {before}, then {after}"),
         "the open socket still echoes".to_owned(),
     ]))

@@ -31,7 +31,6 @@ pub(super) struct Scene {
     pub(super) ground: Ground,
     /// Where the proxy listens, as seen from here.
     pub(super) address: SocketAddr,
-    /// Its admin listener.
     pub(super) admin: Option<SocketAddr>,
     /// The route that the conversation takes.
     pub(super) route: String,
@@ -52,7 +51,6 @@ pub(super) struct Scene {
 /// What was done so far.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// WebSockets opened.
     pub(super) opened: u32,
     /// WebSockets closed with 1000.
     pub(super) closed: u32,
@@ -95,7 +93,7 @@ impl Scene {
         &mut self,
         client: ClientBuilder,
     ) -> Result<(WebSocketConnection, Fields), Failure> {
-        let socket = client.connect().await.map_err(told)?;
+        let socket = client.connect().await.map_err(reason)?;
         self.count.opened += 1;
         match self.observe().await? {
             Observation::Request(fields) => Ok((socket, fields)),
@@ -110,8 +108,8 @@ impl Scene {
             reason: "that is all".to_owned(),
         };
         let sent = socket.close(close.code, &close.reason).await;
-        sent.map_err(told)?;
-        let answer = socket.next().await.map_err(told)?;
+        sent.map_err(reason)?;
+        let answer = socket.next().await.map_err(reason)?;
         if answer != Event::Closed(Some(close.clone())) {
             return Err(format!("the client saw {answer:?} instead of its Close"));
         }
@@ -151,7 +149,7 @@ impl Scene {
     clippy::needless_pass_by_value,
     reason = "the last argument of map_err"
 )]
-pub(super) fn told(error: ClientError) -> Failure {
+pub(super) fn reason(error: ClientError) -> Failure {
     error.to_string()
 }
 

@@ -2,8 +2,9 @@
 
 use super::{
     echo::Observation,
-    proofs::{Verdict, exchange_on},
-    scene::{Failure, Scene, told},
+    exchange::exchange_on,
+    proof::Verdict,
+    scene::{Failure, Scene, reason},
 };
 use crate::{
     client::{ClientError, Credential, Event, IntegrityOffer, Kid, Secret},
@@ -29,7 +30,7 @@ pub(super) async fn sealed(scene: &mut Scene) -> Result<Verdict, Failure> {
         return Ok(left_out("the route has integrity = \"off\""));
     }
     let (mut socket, fields) = scene.open(client).await?;
-    let told = fields.all("frame-integrity").concat();
+    let field = fields.all("frame-integrity").concat();
     for message in [
         Event::Text("sealed".to_owned()),
         Event::Binary(vec![0xa5; 70_000]),
@@ -39,7 +40,7 @@ pub(super) async fn sealed(scene: &mut Scene) -> Result<Verdict, Failure> {
     scene.close(socket).await?;
     forge(scene, &kid).await?;
     Ok(Verdict::Proved(vec![
-        format!("the backend was told: {told}"),
+        format!("the backend got: {field}"),
         "text and 70000 bytes came through, each frame with its tag checked".to_owned(),
         format!("a client with another secret for {kid}: 1008 \"{MISMATCH}\""),
     ]))
@@ -52,7 +53,7 @@ async fn forge(scene: &mut Scene, kid: &Kid) -> Result<(), Failure> {
     let (mut socket, _) = scene.open(client).await?;
     scene.count.forged += 1;
     scene.count.texts += 1;
-    socket.send_text("forged").await.map_err(told)?;
+    socket.send_text("forged").await.map_err(reason)?;
     match socket.next().await {
         // The proxy's Close is sealed as well, with a key that the forger does not have.
         Err(ClientError::Integrity(_)) => {}

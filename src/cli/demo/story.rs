@@ -2,7 +2,7 @@
 
 use super::{
     ground::Origin,
-    proofs::{Proof, Verdict},
+    proof::{Proof, Verdict},
     scene::{Failure, Scene},
 };
 use std::{
@@ -53,7 +53,7 @@ pub(super) fn begin(scene: &Scene, backend: &str, output: &mut impl Write) -> io
 }
 
 /// What came of a proof.
-pub(super) fn tell(
+pub(super) fn show(
     proof: &Proof,
     outcome: &Result<Verdict, Failure>,
     output: &mut impl Write,

@@ -1,7 +1,8 @@
 //! The commands that make, change, remove and hand out keys.
 
 use super::{
-    DestroyArguments, GenerateArguments, KeyArguments, KeysError,
+    arguments::{DestroyArguments, GenerateArguments, KeyArguments},
+    error::KeysError,
     file::{self, KeyringFile},
     list::{self, fingerprint},
     locate::Place,
@@ -154,7 +155,7 @@ pub(super) fn destroy(
 }
 
 /// Refuses while somebody depends on the key: new connections, or open sockets as far as a running
-/// proxy tells. Those of a revoked key end anyway.
+/// proxy reports them. Those of a revoked key end anyway.
 fn check_unused(place: &Place, kid: &Kid, state: KeyState) -> Result<(), KeysError> {
     let wait = "wait until `tidegate keys list` shows no socket for it, or give --force";
     let refused = match state {

@@ -1,6 +1,6 @@
 //! The keyring's file, changed by one command at a time and replaced whole.
 
-use super::KeysError;
+use super::error::KeysError;
 use crate::{
     cli::files::{self, Readers, folder_of},
     config,
@@ -41,7 +41,7 @@ impl KeyringFile {
     /// Opens the keyring of a file that is there, after other commands that change it.
     pub(super) fn open(path: &Path) -> Result<Self, KeysError> {
         let resolved = path.canonicalize();
-        // That it is not there is told by reading it.
+        // Reading it reports that it is not there.
         let resolved = resolved.unwrap_or_else(|_| path.to_owned());
         let locked = lock(folder_of(&resolved))?;
         let keyring = read(&resolved)?;
@@ -77,7 +77,7 @@ impl KeyringFile {
     }
 
     /// Replaces the file, then overwrites what the old one held: it is out of reach, and its
-    /// bytes are still on the disk. Where a file system writes elsewhere than it is told
+    /// bytes are still on the disk. Where a file system writes elsewhere than it is asked to
     /// (journals, snapshots, flash memory), copies may remain all the same.
     pub(super) fn save(self) -> Result<(), KeysError> {
         // Opened before, as it has no name afterwards. Doing this first instead would lose every

@@ -1,20 +1,20 @@
 //! `tidegate keys list`: what the keyring holds, without what must stay in it.
 
 use super::{
-    KeysError,
+    error::KeysError,
     file::{self, instant},
     locate::Place,
 };
 use crate::{
     cli::{
         admin::{self, AdminArgs, AdminError},
-        certs::hexadecimal,
         run,
     },
     integrity::{
         base64url,
         keyring::{Key, KeyMaterial, Kid, Unusable},
     },
+    policy::identity::name::hexadecimal,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -62,7 +62,7 @@ pub(super) fn list(
     Ok(())
 }
 
-/// Eight bytes that tell keys apart and lead back to none: of the public part where there is
+/// Eight bytes that distinguish keys and lead back to none: of the public part where there is
 /// one, so that both sides can compare it.
 pub(super) fn fingerprint(material: &KeyMaterial) -> String {
     let digest = Sha256::new().chain_update(FINGERPRINT_LABEL);

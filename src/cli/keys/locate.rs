@@ -1,8 +1,8 @@
 //! Which keyring is meant, and which running proxy uses it.
 
-use super::KeysError;
+use super::error::KeysError;
 use crate::{
-    cli::{DEFAULT_CONFIG, files::folder_of},
+    cli::{arguments::DEFAULT_CONFIG, files::folder_of},
     config,
 };
 use std::{
@@ -13,7 +13,7 @@ use std::{
 /// Where the keyring is if no configuration says otherwise, beside the configuration.
 const DEFAULT_KEYRING: &str = "certs/keyring.toml";
 
-/// A keyring, and the proxy that uses it as far as the configuration tells.
+/// A keyring, and the proxy that uses it as far as the configuration says.
 #[derive(Debug)]
 pub(super) struct Place {
     /// The keyring's file.

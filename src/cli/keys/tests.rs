@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
 };
 

@@ -1,4 +1,4 @@
-//! Senders that write for each other: none fails, and what was put in is out when they are told so.
+//! Senders that write for each other: none fails, and what was written is out when they return.
 
 use super::super::{outgoing::Outgoing, writer::Writer};
 use crate::frame::Opcode;

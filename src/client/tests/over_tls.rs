@@ -4,10 +4,11 @@ use super::{
 };
 use crate::cli::certs::{DevelopmentCa, Issued, KeyAlgorithm};
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     pki_types::{CertificateRevocationListDer, pem::PemObject},
     server::WebPkiClientVerifier,
 };
+use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use zeroize::Zeroizing;
 
@@ -96,7 +97,7 @@ impl Server {
     }
 }
 
-/// What a client is told where the server speaks the other of TLS and plain HTTP.
+/// What a client reports where the server speaks the other of TLS and plain HTTP.
 #[tokio::test]
 async fn scheme_that_the_server_does_not_speak_is_told() {
     let server = server().await;

@@ -110,7 +110,7 @@ async fn sealed(offer: IntegrityOffer) -> (WebSocketConnection, Sealed<TcpStream
     (client.unwrap(), server)
 }
 
-/// What connecting gives when the server answers with these extensions, and what it is told then.
+/// What connecting returns when the server answers with these extensions, and what the server gets then.
 async fn answered_with(
     change: impl FnOnce(ClientBuilder) -> ClientBuilder,
     extensions: &str,
@@ -198,7 +198,7 @@ async fn closes_are_sealed_both_ways() {
     assert_eq!(server.receive().await, (0x88, b"\x03\xf4done".to_vec()));
 }
 
-/// Expects that `tampered`, after an honest "one", is refused, and the server told with a Close
+/// Expects that `tampered`, after an honest "one", is refused, and reported to the server with a Close
 /// that is sealed itself.
 async fn assert_refused(
     offer: IntegrityOffer,

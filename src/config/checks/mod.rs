@@ -193,7 +193,7 @@ fn check_names(what: &str, names: impl Iterator<Item = (String, Place, bool)>, r
     }
 }
 
-/// Each item whose key an earlier one has, behind that earlier one.
+/// Each item whose key an earlier one has, after that earlier one.
 fn repetitions<K: Eq + Hash, T>(items: impl Iterator<Item = (K, T)>) -> Vec<(T, T)>
 where
     T: Copy,
@@ -244,7 +244,7 @@ fn check_backend_name(backend: &Placed<String>, names: &BTreeSet<&str>, reading:
     reading.report_absence(finding.hint(hint));
 }
 
-/// Whoever asks for certificates has to say which CAs issue them.
+/// A configuration that asks for certificates has to say which CAs issue them.
 fn check_trust(draft: &Draft, reading: &Reading) {
     let clients = &draft.tls.clients;
     if clients.ca.as_ref().is_none_or(|ca| !ca.value.is_empty()) {

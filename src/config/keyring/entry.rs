@@ -19,7 +19,6 @@ const LONGEST_KID: usize = 64;
 /// No kind and no state is as long; a secret is longer.
 const LONGEST_WORD: usize = 25;
 
-/// A `[[key]]` as read.
 #[derive(Debug)]
 pub(super) struct KeyDraft {
     pub(super) kid: Option<Placed<Kid>>,
@@ -130,7 +129,7 @@ fn material(kind: KeyKind, value: &DeValue<'_>) -> Result<KeyMaterial, Refusal> 
     }
 }
 
-/// Refuses without showing it what is no word of a key: where a quotation mark is missing, it may
+/// Refuses without showing it what is not a word of a key: where a quotation mark is missing, it may
 /// be the line with the secret.
 fn short(value: &DeValue<'_>, longest: usize) -> Result<(), Refusal> {
     let DeValue::String(text) = value else {
@@ -139,7 +138,7 @@ fn short(value: &DeValue<'_>, longest: usize) -> Result<(), Refusal> {
     if text.len() <= longest && !text.contains(['\n', '"', '=']) {
         return Ok(());
     }
-    let message = format!("the value has {} bytes and is no such word", text.len());
+    let message = format!("the value has {} bytes and is not such a word", text.len());
     let hint = "look at its quotation marks: each value stands in a pair of them, on one line";
     Err(Refusal::new(message, hint))
 }

@@ -13,7 +13,6 @@ use crate::{
 use std::net::SocketAddr;
 use toml::de::DeValue;
 
-/// A `[[listener]]` as read.
 #[derive(Debug)]
 pub(in crate::config) struct ListenerDraft {
     pub(in crate::config) place: Place,

@@ -20,7 +20,13 @@ pub(super) use self::{
     server::ServerDraft,
     tls::{ClientsDraft, TlsDraft},
 };
-use super::{NamedFiles, Settings, findings::Placed, reader::Table, source::Place, values};
+use super::{
+    findings::Placed,
+    reader::Table,
+    settings::{NamedFiles, Settings},
+    source::Place,
+    values,
+};
 use crate::tls::TlsSettings;
 use std::path::PathBuf;
 
@@ -142,7 +148,7 @@ fn read_backends(root: &mut Table<'_>) -> Vec<BackendDraft> {
         .collect()
 }
 
-/// The drafts of an array of tables; `None` if it is no such array.
+/// The drafts of an array of tables; `None` if it is not such an array.
 fn read_all<D>(
     root: &mut Table<'_>,
     key: &'static str,

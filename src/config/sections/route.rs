@@ -28,7 +28,6 @@ const ANY_ORIGIN: &str = "leave the key out if the Origin is not to be looked at
 /// A list as read; `None` if something in it was wrong.
 type List<T> = Option<Placed<Vec<Placed<T>>>>;
 
-/// A `[[route]]` as read.
 #[derive(Debug)]
 pub(in crate::config) struct RouteDraft {
     pub(in crate::config) place: Place,

@@ -51,7 +51,7 @@ fn cores() -> usize {
     *CORES
 }
 
-/// Whoever writes only a short timeout need not write a shorter spread too.
+/// So that a short timeout alone needs no shorter spread beside it.
 fn within(mut spread: Placed<Duration>, timeout: Option<&Placed<Duration>>) -> Placed<Duration> {
     if let (None, Some(timeout)) = (&spread.place, timeout) {
         spread.value = spread.value.min(timeout.value);

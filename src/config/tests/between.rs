@@ -114,12 +114,12 @@ fn a_backend_without_a_name_is_told_that_it_needs_one() {
     for nameless in ["[[backend]]\nname = \"b\"\n", "[backend]\n"] {
         let text = changed("[backend.b]\n", nameless);
         let problems = problems(&text);
-        let told = |problem: &Diagnostic| {
+        let found = |problem: &Diagnostic| {
             problem
                 .message
                 .ends_with("expected a table, [backend.NAME]")
         };
-        assert!(problems.iter().any(told), "{}", Problems(problems));
+        assert!(problems.iter().any(found), "{}", Problems(problems));
     }
 }
 

@@ -2,15 +2,17 @@
 
 use super::*;
 use crate::{
-    backend::{Balance, HashOn, ServerAddress},
+    backend::{BackendSettings, Balance, HashOn, ServerAddress},
     credential::CertificateFiles,
     integrity::{Algorithm, Mode},
     policy::ClientCertMode,
     request::{Edits, HeadLimits, client_cert::ForwardCertificate},
     roster::quotas::ClientLimits,
-    tls::{ClientTrust, CrlPolicy, MinVersion},
+    runtime::settings::ServerSettings,
+    snapshot::settings::{Limits, ListenerSettings, RouteSettings, Timeouts},
+    tls::{ClientTrust, CrlPolicy, MinVersion, TlsSettings},
 };
-use std::{thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 mod between;
 mod rendering;

@@ -89,7 +89,7 @@ fn a_key_given_as_a_configuration_is_told_and_not_shown() {
     let text = load(&path).unwrap_err().to_string();
     std::fs::remove_file(&path).unwrap();
     assert!(
-        text.contains("no configuration") && text.contains("--config"),
+        text.contains("not a configuration") && text.contains("--config"),
         "{text}"
     );
     assert!(!text.contains("MHcCAQEE"), "{text}");
@@ -104,7 +104,7 @@ fn a_file_without_end_is_not_read_as_a_configuration() {
 #[test]
 fn bytes_that_are_no_text_are_shown_where_they_stand() {
     let error = String::from_utf8(b"# caf\xe9\n".to_vec()).unwrap_err();
-    let problems = not_utf8("f", error.as_bytes(), &error.utf8_error());
+    let problems = load::not_utf8("f", error.as_bytes(), &error.utf8_error());
     let text = problems.to_string();
     assert!(text.starts_with("f:1:6: error: not valid UTF-8"), "{text}");
 }

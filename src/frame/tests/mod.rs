@@ -95,7 +95,6 @@ fn server() -> Rules {
     Rules::for_server(LIMIT, LIMIT)
 }
 
-/// A masked frame.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame(first, Some(KEY), payload)
 }

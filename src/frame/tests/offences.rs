@@ -230,6 +230,6 @@ fn violation_stays_when_asked_again() {
             assert_eq!(again, Err(violation), "{name}");
         }
         assert_eq!((out.len(), counts), (0, Counts::default()), "{name}");
-        assert!(run.passage.at_boundary(), "a Close may be put in: {name}");
+        assert!(run.passage.at_boundary(), "a Close may be inserted: {name}");
     }
 }

@@ -15,7 +15,7 @@ fn modes_and_algorithms_are_read_as_they_are_written() {
 #[test]
 fn a_wrong_mode_or_algorithm_is_told_the_right_ones() {
     let error = "on".parse::<Mode>().unwrap_err();
-    let expected = "\"on\" is no integrity mode; write one of off, optional, report, required";
+    let expected = "\"on\" is not an integrity mode; write one of off, optional, report, required";
     assert_eq!(error.to_string(), expected);
     let error = "HMAC-SHA-256".parse::<Algorithm>().unwrap_err();
     assert_eq!(error.hint, "write one of hmac-sha-256, sha-256");

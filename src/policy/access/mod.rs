@@ -123,7 +123,7 @@ impl AccessRule {
     }
 }
 
-/// A presented name that is no host name (`*`, NUL, an address) matches nothing; nor does one
+/// A presented name that is not a host name (`*`, NUL, an address) matches nothing; nor does one
 /// that ends in a dot, which certificates must not have (RFC 5280 section 4.2.1.6).
 fn dns_matches(pattern: &HostPattern, name: &str) -> bool {
     let host = Host::from_sni(name).ok().filter(|_| !name.ends_with('.'));

@@ -48,8 +48,8 @@ impl UriRule {
     }
 }
 
-/// Splits behind the authority, or behind the scheme's colon where there is none
-/// (RFC 3986 section 3); `None` if the scheme is no scheme or an authority has user information.
+/// Splits after the authority, or after the scheme's colon where there is none
+/// (RFC 3986 section 3); `None` if the scheme is not one or an authority has user information.
 fn split(uri: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = uri.split_once(':')?;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
@@ -83,12 +83,12 @@ fn fault(origin: &str, path: &str, below: bool) -> Option<(&'static str, &'stati
     let plain = path.is_empty() || path_is_plain(path);
     if origin.contains('*') || path.contains('*') {
         Some((
-            "has '*' where it is no wildcard",
+            "has '*' where it is not a wildcard",
             "'*' may stand once, as the last path segment: \"uri:spiffe://example.com/edge/*\"",
         ))
     } else if below && (!origin.contains("//") || !plain || path.contains(['?', '#'])) {
         Some((
-            "has a wildcard below something that is no path",
+            "has a wildcard below something that is not a path",
             "write a path without \"//\", \".\", \"..\" and query before \"/*\"",
         ))
     } else if path.split('/').any(|segment| matches!(segment, "." | "..")) {

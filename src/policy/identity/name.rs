@@ -12,7 +12,7 @@ pub fn distinguished_name(name: &X509Name<'_>) -> String {
     parts.join(",")
 }
 
-/// The text of an attribute's value; `None` if it is no string, or not a valid one.
+/// The text of an attribute's value; `None` if it is not a string, or not a valid one.
 pub(super) fn text(value: &Any<'_>) -> Option<String> {
     let bytes = value.data;
     if value.class() != Class::Universal {
@@ -121,14 +121,14 @@ pub(crate) fn push_pairs(escaped: &mut String, character: char) {
     let mut buffer = [0; 4];
     for byte in character.encode_utf8(&mut buffer).bytes() {
         escaped.push('\\');
-        escaped.push_str(&super::hexadecimal(&[byte]).to_ascii_uppercase());
+        escaped.push_str(&hexadecimal(&[byte]).to_ascii_uppercase());
     }
 }
 
 /// RFC 4514 section 2.4: a number sign and the DER encoding in hexadecimal.
 fn encoded(value: &Any<'_>) -> String {
     let der = value.to_der_vec().unwrap_or_default();
-    format!("#{}", super::hexadecimal(&der))
+    format!("#{}", hexadecimal(&der))
 }
 
 fn utf16(bytes: &[u8]) -> Option<String> {
@@ -145,4 +145,13 @@ fn utf32(bytes: &[u8]) -> Option<String> {
     };
     let characters = groups.iter().map(|group| u32::from_be_bytes(*group));
     characters.map(char::from_u32).collect()
+}
+
+/// Bytes as pairs of lower-case digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 0x0f])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }

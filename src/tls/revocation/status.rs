@@ -4,9 +4,12 @@
 //! by an issuer that may sign lists, and for certificates of its kind and distribution point. Of
 //! each scope the newest counts. Whatever any of them revokes is revoked: so neither does a part of
 //! a divided list hide the whole one, nor the other way round. A delta list revokes what is on it,
-//! and tells nothing else.
+//! and says nothing else.
 
-use super::{super::der::Element, ClientTrust, CrlPolicy, RevocationList};
+use super::{
+    super::{ClientTrust, CrlPolicy, der::Element},
+    list::RevocationList,
+};
 use rustls::{
     crypto::CryptoProvider,
     pki_types::{SubjectPublicKeyInfoDer, UnixTime},
@@ -15,7 +18,7 @@ use std::{collections::HashSet, time::Duration};
 use webpki::{Error, RawPublicKeyEntity, RevocationReason::RemoveFromCrl};
 use x509_parser::certificate::X509Certificate;
 
-/// The lists, the newest first, and what it means where they tell nothing.
+/// The lists, the newest first, and what it means where they say nothing.
 #[derive(Debug)]
 pub(in crate::tls) struct Lists {
     all: Vec<RevocationList>,

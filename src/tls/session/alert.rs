@@ -35,7 +35,7 @@ impl Session {
 
     /// Shows rustls what nobody sent until it queues an alert.
     fn provoke(&mut self, description: AlertDescription) {
-        // rustls keeps offsets into what is left of the input, and goes on behind it.
+        // rustls keeps offsets into what is left of the input, and goes on after it.
         let junk = vec![NO_RECORD; self.partial.len() + 2 * PLAIN.len()];
         let change = self.unexpected_change().to_vec();
         let unexpected = (description == AlertDescription::UnexpectedMessage)
@@ -50,7 +50,7 @@ impl Session {
     }
 
     /// A change of cipher that is unexpected now (RFC 8446 section 5): one with another value during
-    /// the handshake, any behind it. It is never protected.
+    /// the handshake, any after it. It is never protected.
     fn unexpected_change(&self) -> [u8; 6] {
         let value = if self.is_handshaking() { 2 } else { 1 };
         [20, 3, 3, 0, 1, value]
@@ -62,7 +62,7 @@ impl Session {
     /// bytes again.
     fn drain_alert(&mut self, reply: &mut Vec<u8>) {
         // What is left goes along: where the error came from one of several handshake messages,
-        // rustls looks at the place of the next one again, and panics if it is gone.
+        // rustls looks at the offset of the next one again, and panics beyond the end.
         while self.connection.wants_write()
             && let UnbufferedStatus {
                 discard,

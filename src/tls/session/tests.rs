@@ -168,7 +168,7 @@ fn a_third_change_of_cipher_within_a_handshake_is_told_with_an_alert() {
     assert_eq!(told, Some(expected));
 }
 
-/// RFC 8446 section 6.2: nothing is sent behind a fatal alert, of either side.
+/// RFC 8446 section 6.2: nothing is sent after a fatal alert, of either side.
 #[test]
 fn an_alert_of_the_client_is_not_answered() {
     let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();

@@ -1,6 +1,8 @@
 //! The answer to `tidegate status`.
 
-use super::{Row, ago, dash, duration, expiry, items, now, problems, rows, safe, table, text};
+use super::super::parts::{
+    Row, ago, dash, duration, expiry, items, now, problems, rows, safe, table, text,
+};
 use serde_json::Value;
 use std::io::{self, Write};
 
