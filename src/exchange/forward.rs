@@ -6,7 +6,7 @@
 //! the head of the answer, kept by whoever polls. Metric: `backend_connect_seconds`, `backend_up`,
 //! `backend_open`.
 
-use super::{answer::remove_hop_by_hop, plain::Flow};
+use super::{answer::remove_hop_by_hop, flow::Flow};
 use crate::{
     backend::{
         OpenConnection, Server,

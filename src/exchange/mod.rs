@@ -12,6 +12,7 @@
 
 pub mod answer;
 pub mod authenticate;
+mod flow;
 mod forward;
 pub mod h1;
 mod plain;

@@ -2,8 +2,8 @@
 //! request anywhere else than its backend does is led to take one client's bytes for another's.
 
 use super::{
-    Field, Version,
     error::{RequestError, malformed, shown},
+    field::{Field, Version},
     rules::values,
 };
 

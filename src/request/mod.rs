@@ -11,6 +11,7 @@
 mod content;
 mod edits;
 mod error;
+mod field;
 mod forward;
 mod rules;
 mod scan;
@@ -20,6 +21,7 @@ mod target;
 pub use content::{Content, Extent};
 pub use edits::{Edits, fault_of_edit};
 pub use error::RequestError;
+pub use field::{Field, Version};
 pub use forward::{CLAIMS_OF_OTHER_PROXIES, SET_BY_PROXY, forwarded_fields};
 pub use scan::{HeadLimits, HeadScanner};
 
@@ -39,29 +41,11 @@ pub struct Head<'a> {
     connection: rules::Connection<'a>,
 }
 
-/// The version of HTTP in the request line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0: no WebSocket, and its connection ends with the answer.
-    Http10,
-    /// HTTP/1.1.
-    Http11,
-}
-
 /// A valid opening handshake (RFC 6455 section 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handshake<'a> {
     /// `Sec-WebSocket-Key`.
     pub key: &'a str,
-}
-
-/// One field of a request, without the white space around its value.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Field<'a> {
-    /// The name as it was written.
-    pub name: &'a str,
-    /// The value; bytes above 0x7F may occur.
-    pub value: &'a [u8],
 }
 
 impl<'a> Head<'a> {
@@ -223,15 +207,6 @@ impl std::fmt::Debug for Head<'_> {
             .field("host", &self.host)
             .field("path", &self.path)
             .field("fields", &self.fields)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The name only: a value may be a cookie or a token.
-impl std::fmt::Debug for Field<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Field")
-            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }

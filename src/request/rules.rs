@@ -2,8 +2,9 @@
 //! and nothing else.
 
 use super::{
-    Field, HeadLimits,
     error::{RequestError, malformed, shown},
+    field::Field,
+    scan::HeadLimits,
     websocket::key_is_valid,
 };
 

@@ -1,9 +1,9 @@
 //! Request line and fields (RFC 9112 sections 3 and 5).
 
 use super::{
-    Field, HeadLimits, Version,
     error::{RequestError, malformed},
-    scan::too_many_fields,
+    field::{Field, Version},
+    scan::{HeadLimits, too_many_fields},
 };
 
 /// A head taken apart, nothing judged yet.
