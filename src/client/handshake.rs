@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, pin::pin};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, response};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::{
     body::Incoming,
@@ -12,7 +12,6 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -27,6 +26,7 @@ use super::{
 use crate::{
     frame::close::MANDATORY_EXTENSION,
     integrity::{client::ClientOffer, schedule::Exporter},
+    request::websocket::check_switching,
 };
 
 /// The longest problem document that is read, in bytes.
@@ -37,7 +37,7 @@ const LINE_LIMIT: usize = 200;
 
 /// A transport after a handshake.
 struct Upgraded {
-    head: response::Parts,
+    head: Response<()>,
     parts: Parts<TokioIo<Box<dyn Transport>>>,
 }
 
@@ -68,8 +68,12 @@ async fn connect(mut builder: ClientBuilder) -> Result<WebSocketConnection, Clie
     let dialed = dial(&mut builder, &target).await?;
     let key = new_key()?;
     let request = request(&builder, &target, &key, &offers)?;
+    let asked = request.headers().clone();
     let Upgraded { head, parts } = upgrade(dialed.transport, request).await?;
-    let subprotocol = accept(&head.headers, &key, &builder.subprotocols)?;
+    check_switching(&head, &key, &asked)
+        .map_err(|fault| ClientError::Handshake(fault.to_string()))?;
+    let head = head.into_parts().0;
+    let subprotocol = subprotocol(&head.headers);
     let agreement = sealing::agree(&offers, &head.headers, dialed.exporter.as_ref())?;
     let unsealed = agreement.is_none() && !offers.is_empty() && !builder.integrity_optional;
     let connection = WebSocketConnection::new(Opened {
@@ -217,8 +221,10 @@ async fn upgrade(
         None => connection.await,
     };
     let parts = parts.map_err(|error| ClientError::from_http(&error))?;
-    let (head, _) = response.into_parts();
-    Ok(Upgraded { head, parts })
+    Ok(Upgraded {
+        head: response.map(drop),
+        parts,
+    })
 }
 
 /// Reads what the server says about its refusal, in a problem document or the first line of a
@@ -247,50 +253,8 @@ async fn refusal(response: Response<Incoming>) -> Refusal {
     }
 }
 
-/// RFC 6455 section 4.1, what a client checks: the answer is to this request, and grants only
-/// what was offered. Returns the subprotocol.
-fn accept(
-    headers: &HeaderMap,
-    key: &str,
-    offered: &[String],
-) -> Result<Option<String>, ClientError> {
-    let wrong = |problem: String| Err(ClientError::Handshake(problem));
-    if !only(headers, &header::UPGRADE)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-    {
-        return wrong("its Upgrade field is not `websocket`".to_owned());
-    }
-    if !headers.get_all(header::CONNECTION).iter().any(has_upgrade) {
-        return wrong("its Connection field has no `Upgrade`".to_owned());
-    }
-    let digest = Sha1::new()
-        .chain_update(key)
-        .chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
-        .finalize();
-    let expected = STANDARD.encode(digest);
-    if only(headers, &header::SEC_WEBSOCKET_ACCEPT).is_none_or(|value| *value != *expected) {
-        return wrong("its Sec-WebSocket-Accept does not answer this request".to_owned());
-    }
-    if !headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
-        return Ok(None);
-    }
-    let chosen =
-        only(headers, &header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
-    match chosen.filter(|chosen| offered.iter().any(|name| name == chosen)) {
-        Some(chosen) => Ok(Some(chosen.to_owned())),
-        None => wrong("it chose a subprotocol that was not offered".to_owned()),
-    }
-}
-
-/// The value of a field that occurs once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    values.next().filter(|_| values.next().is_none())
-}
-
-fn has_upgrade(value: &HeaderValue) -> bool {
-    value
-        .as_bytes()
-        .split(|byte| *byte == b',')
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+/// The subprotocol that was chosen.
+fn subprotocol(fields: &HeaderMap) -> Option<String> {
+    let chosen = fields.get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    Some(chosen.trim().to_owned())
 }

@@ -1,11 +1,71 @@
 //! What the answer in the opening handshake must be (RFC 6455 section 4).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Version, header};
 use sha1::{Digest, Sha1};
 use std::collections::HashSet;
 
 /// Appended to the key before it is hashed (RFC 6455 section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Why a 101 does not answer the request for a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant is")]
+pub enum SwitchingFault {
+    #[error("the 101 has no valid {0} (RFC 6455 section 4.1)")]
+    Field(&'static str),
+    #[error("the 101 is not HTTP/1.1 (RFC 6455 section 4.1)")]
+    Version,
+    #[error("the 101 chooses a subprotocol that was not offered, or two (RFC 6455 section 4.1)")]
+    Subprotocol,
+    #[error("the 101 has an extension that was not offered (RFC 6455 section 4.1)")]
+    Extension,
+}
+
+/// RFC 6455 section 4.1: what a client must find in the 101, given the key and the other fields of its
+/// request.
+pub fn check_switching<B>(
+    response: &Response<B>,
+    key: &str,
+    asked: &HeaderMap,
+) -> Result<(), SwitchingFault> {
+    let fields = response.headers();
+    if response.version() != Version::HTTP_11 {
+        return Err(SwitchingFault::Version);
+    }
+    if !has_token(fields, &header::UPGRADE, "websocket") {
+        return Err(SwitchingFault::Field("Upgrade: websocket"));
+    }
+    if !has_token(fields, &header::CONNECTION, "upgrade") {
+        return Err(SwitchingFault::Field("Connection: upgrade"));
+    }
+    let mut accepts = values(fields, &header::SEC_WEBSOCKET_ACCEPT);
+    match (accepts.next(), accepts.next()) {
+        (Some(accept), None) if accept_matches(key, accept) => {}
+        _ => return Err(SwitchingFault::Field("Sec-WebSocket-Accept")),
+    }
+    let name = &header::SEC_WEBSOCKET_PROTOCOL;
+    if !subprotocol_is_offered(values(fields, name), values(asked, name)) {
+        return Err(SwitchingFault::Subprotocol);
+    }
+    let name = &header::SEC_WEBSOCKET_EXTENSIONS;
+    if !extensions_are_offered(values(fields, name), values(asked, name)) {
+        return Err(SwitchingFault::Extension);
+    }
+    Ok(())
+}
+
+fn values<'f>(
+    fields: &'f HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'f [u8]> + use<'f> {
+    fields.get_all(name).into_iter().map(HeaderValue::as_bytes)
+}
+
+fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let mut tokens = values(fields, name).flat_map(|value| value.split(|byte| *byte == b','));
+    tokens.any(|it| it.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
 
 /// The `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
 pub fn accept_for(key: &str) -> String {
@@ -15,13 +75,13 @@ pub fn accept_for(key: &str) -> String {
 
 /// Whether a backend's `Sec-WebSocket-Accept` answers the key it was sent; white space around
 /// the value is no part of it (RFC 6455 section 4.1).
-pub fn accept_matches(key: &str, value: &[u8]) -> bool {
+fn accept_matches(key: &str, value: &[u8]) -> bool {
     value.trim_ascii() == accept_for(key).as_bytes()
 }
 
 /// Whether an answer's `Sec-WebSocket-Protocol` fields choose one subprotocol among those offered,
 /// to the letter, or none (RFC 6455 section 4.1).
-pub fn subprotocol_is_offered<'a>(
+fn subprotocol_is_offered<'a>(
     mut answered: impl Iterator<Item = &'a [u8]>,
     offered: impl Iterator<Item = &'a [u8]>,
 ) -> bool {
@@ -34,7 +94,7 @@ pub fn subprotocol_is_offered<'a>(
 
 /// Whether an answer's `Sec-WebSocket-Extensions` fields name only extensions that were offered
 /// (RFC 6455 section 4.1).
-pub fn extensions_are_offered<'a>(
+fn extensions_are_offered<'a>(
     answered: impl Iterator<Item = &'a [u8]>,
     offered: impl Iterator<Item = &'a [u8]>,
 ) -> bool {
@@ -92,7 +152,7 @@ mod tests {
         }
     }
 
-    fn values(text: &'static [&str]) -> impl Iterator<Item = &'static [u8]> {
+    fn texts(text: &'static [&str]) -> impl Iterator<Item = &'static [u8]> {
         text.iter().map(|value| value.as_bytes())
     }
 
@@ -113,7 +173,7 @@ mod tests {
             (&[""], OFFERED, false),
             (&[""], &[], false),
         ] {
-            let found = subprotocol_is_offered(values(answered), values(offered));
+            let found = subprotocol_is_offered(texts(answered), texts(offered));
             assert_eq!(found, good, "{answered:?} {offered:?}");
         }
     }
@@ -141,7 +201,7 @@ mod tests {
             (&["; x"], OFFERED, false),
             (&["Permessage-Deflate"], OFFERED, false),
         ] {
-            let found = extensions_are_offered(values(answered), values(offered));
+            let found = extensions_are_offered(texts(answered), texts(offered));
             assert_eq!(found, good, "{answered:?} {offered:?}");
         }
     }

@@ -5,10 +5,10 @@
 use super::backend_request::BackendRequest;
 use crate::{
     backend::stream::BackendStream,
-    request::websocket::{accept_matches, extensions_are_offered, subprotocol_is_offered},
+    request::websocket::{SwitchingFault, check_switching},
 };
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -58,14 +58,8 @@ pub struct Declined {
 pub enum ExchangeError {
     #[error("{0}")]
     Http(#[from] hyper::Error),
-    #[error("the 101 has no valid {0} (RFC 6455 section 4.1)")]
-    Field(&'static str),
-    #[error("the 101 is not HTTP/1.1 (RFC 6455 section 4.1)")]
-    Version,
-    #[error("the 101 chooses a subprotocol that was not offered, or two (RFC 6455 section 4.1)")]
-    Subprotocol,
-    #[error("the 101 has an extension that was not offered (RFC 6455 section 4.1)")]
-    Extension,
+    #[error("{0}")]
+    Handshake(#[from] SwitchingFault),
 }
 
 /// For the log.
@@ -114,7 +108,7 @@ pub async fn exchange(
         let declined = decline(response, connection, ended.is_some(), deadline).await;
         return Ok(Exchanged::Declined(declined));
     }
-    verify(&response, key, &fields)?;
+    check_switching(&response, key, &fields)?;
     let parts = match ended {
         Some(result) => result?,
         None => connection.await?,
@@ -124,54 +118,6 @@ pub async fn exchange(
         early: parts.read_buf,
         fields: response.into_parts().0.headers,
     })
-}
-
-/// RFC 6455 section 4.1: what a client must find in the 101, given the fields of its request.
-fn verify(
-    response: &Response<Incoming>,
-    key: &str,
-    asked: &HeaderMap,
-) -> Result<(), ExchangeError> {
-    let fields = response.headers();
-    if response.version() != http::Version::HTTP_11 {
-        return Err(ExchangeError::Version);
-    }
-    if !has_token(fields, &header::UPGRADE, "websocket") {
-        return Err(ExchangeError::Field("Upgrade: websocket"));
-    }
-    if !has_token(fields, &header::CONNECTION, "upgrade") {
-        return Err(ExchangeError::Field("Connection: upgrade"));
-    }
-    let mut accepts = values(fields, &header::SEC_WEBSOCKET_ACCEPT);
-    match (accepts.next(), accepts.next()) {
-        (Some(accept), None) if accept_matches(key, accept) => {}
-        _ => return Err(ExchangeError::Field("Sec-WebSocket-Accept")),
-    }
-    let name = &header::SEC_WEBSOCKET_PROTOCOL;
-    if !subprotocol_is_offered(values(fields, name), values(asked, name)) {
-        return Err(ExchangeError::Subprotocol);
-    }
-    let name = &header::SEC_WEBSOCKET_EXTENSIONS;
-    if !extensions_are_offered(values(fields, name), values(asked, name)) {
-        return Err(ExchangeError::Extension);
-    }
-    Ok(())
-}
-
-fn values<'f>(
-    fields: &'f HeaderMap,
-    name: &HeaderName,
-) -> impl Iterator<Item = &'f [u8]> + use<'f> {
-    fields.get_all(name).into_iter().map(HeaderValue::as_bytes)
-}
-
-fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    fields
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|member| member.trim().eq_ignore_ascii_case(token))
 }
 
 /// Reads the content of a declining answer while the connection still delivers it. However that
