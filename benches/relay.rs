@@ -24,10 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 use terms::terms;
-use tidegate::observe::BackendNames;
 use tidegate::observe::Direction;
 use tidegate::observe::Metrics;
 use tidegate::observe::RouteNames;
+use tidegate::observe::ServerReading;
 use tidegate::socket::relay::Conversation;
 use tidegate::socket::relay::Output;
 
@@ -109,8 +109,14 @@ fn scraping(criterion: &mut Criterion) {
             group.sample_size(10);
         }
         group.throughput(Throughput::Elements(routes as u64));
+        let servers = [ServerReading {
+            backend: "echo".into(),
+            server: "ws://127.0.0.1:9001".into(),
+            is_up: Some(true),
+            open: 0,
+        }];
         group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
-            bencher.iter(|| metrics.text().unwrap().len());
+            bencher.iter(|| metrics.text(&servers).unwrap().len());
         });
     }
     group.finish();
@@ -127,17 +133,12 @@ fn named(route: &str) -> RouteNames<'_> {
 fn metrics_of(routes: usize) -> Metrics {
     let metrics = Metrics::register(&Registry::new(), &["public".to_owned()], Arc::default());
     let metrics = metrics.unwrap();
-    let servers = ["ws://127.0.0.1:9001".to_owned()];
     let names: Vec<_> = (0..routes)
         .map(|number| format!("route-{number}"))
         .collect();
     let routes: Vec<_> = names.iter().map(|route| named(route)).collect();
-    let backend = BackendNames {
-        backend: "echo",
-        servers: &servers,
-    };
     let mut naming = metrics.naming();
-    naming.backend(backend);
+    naming.backend("echo");
     for route in routes {
         let metrics = naming.route(route);
         for worker in 0..2 {

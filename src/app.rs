@@ -10,6 +10,7 @@ mod handle;
 mod operations;
 
 use crate::{
+    backend::registry,
     config::Diagnostic,
     listener::{accept, run::Bound},
     observe::{Metrics, ReloadResult, Trigger},
@@ -96,7 +97,8 @@ impl App {
             .map(|admin| bind_admin(admin.address));
         let admin = admin.transpose()?;
         let workers = settings.server.workers;
-        let snapshot = candidate.snapshot(1, &metrics);
+        let servers = registry::Registry::default();
+        let snapshot = candidate.snapshot(1, &metrics, &servers);
         reload::warn_of_expiry(&snapshot);
         metrics.published(1, snapshot.since);
         metrics.reload(Trigger::Start, ReloadResult::Ok);
@@ -108,6 +110,7 @@ impl App {
             handshakes: Arc::new(Gauge::default()),
             upgrades: Arc::new(Gauge::default()),
             clients: Clients::default(),
+            servers,
             metrics,
         });
         Ok(Self {

@@ -10,11 +10,11 @@
 //!  9  socket                                          one WebSocket: seal, dial, open, relay
 //!  8  worker                                          what connections of a worker share, what a visit carries
 //!  7  snapshot                                        what is in use, as one pointer; settings, rulebook
-//!  6  backend  client                                 servers, choosing one, streams to them; a client for programs
+//!  6  backend  client                                 servers and their state, streams to them; a client for programs
 //!  5  tls  roster  admin                              records, trust; sockets, quotas, drain; HTTP face of operations
 //!  4  observe                                         metrics and log
 //!  3  request                                         heads of requests and their rules
-//!  2  policy  credential                              who may do what; certificates and keys
+//!  2  policy  credential                              who may do what, which server serves it; certificates and keys
 //!  1  name  frame  integrity  ending  runtime  watch  operations    words, bytes, ends; what all runs on
 //! ```
 //!
@@ -30,6 +30,10 @@
 //!   swapped as one pointer; on any error the old one stays, and no route can be dropped on the way. A
 //!   connection takes one at accept, and an open socket goes on across the swap:
 //!   `demo_proves_everything_and_does_it_again`, `every_route_is_planned_with_its_own_backend`.
+//! - A server's state outlives snapshots and has one owner, [`backend::registry`]; choosing a server is a
+//!   pure function, and what [`observe`] shows is read by no decision:
+//!   `a_server_that_a_reload_keeps_stays_the_same_with_all_that_is_known_of_it`,
+//!   `least_connections_spreads_over_a_thousand_servers_within_a_twentieth_whatever_ends`.
 //! - Nothing deserialises outside [`config`]: `nothing_deserialises_outside_of_config`.
 //! - Nothing spawns outside [`runtime`]: `nothing_spawns_outside_of_runtime`.
 //! - No metric and no label is made outside [`observe`], and none of what a client sends:

@@ -20,7 +20,7 @@ use std::{
 use tidegate::{
     cli::Cli,
     ending::{Ending, HandshakeEnding, RequestEnding, SocketEnding},
-    observe::{BackendNames, Expiry, ExpiryKind, Metrics, RouteNames},
+    observe::{Expiry, ExpiryKind, Metrics, RouteNames, ServerReading},
 };
 
 const README: &str = include_str!("../README.md");
@@ -140,14 +140,15 @@ fn metrics() -> Vec<String> {
         route: "r",
         backend: "b",
     };
-    let servers = ["ws://s".to_owned()];
-    let backend = BackendNames {
-        backend: "b",
-        servers: &servers,
+    let server = ServerReading {
+        backend: "b".into(),
+        server: "ws://s".into(),
+        is_up: Some(true),
+        open: 0,
     };
     let mut naming = metrics.naming();
     naming.route(names);
-    naming.backend(backend);
+    naming.backend("b");
     drop(naming);
     metrics.set_integrity_keys(&["k".to_owned()]);
     let expiry = Expiry {
@@ -156,7 +157,7 @@ fn metrics() -> Vec<String> {
         unix: 1,
     };
     metrics.set_expiries(vec![expiry]);
-    let text = metrics.text().unwrap();
+    let text = metrics.text(&[server]).unwrap();
     let mut families: Vec<_> = text.split("# HELP ").skip(1).map(row_of).collect();
     families.retain(|row| row.starts_with("| `tidegate_"));
     families.sort();

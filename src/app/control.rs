@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     admin,
+    backend::health::probe,
     observe::Trigger,
     reload::{self, Outcome, Reloader},
     roster::drain,
@@ -246,7 +247,7 @@ async fn probe_forever(shared: &Shared) {
             down.map(|server| (backend.name.clone(), server.clone()))
         });
         let probes = down.map(async |(backend, server)| {
-            if server.probe().await {
+            if probe(&server).await {
                 tracing::info!(
                     backend = &*backend,
                     server = &*server.label,

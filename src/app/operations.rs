@@ -164,9 +164,10 @@ impl Operations for AppOperations {
     }
 
     fn metrics(&self) -> String {
+        let servers = self.shared.servers.readings();
         self.shared
             .metrics
-            .text()
+            .text(&servers)
             .unwrap_or_else(|error| format!("# metrics cannot be shown: {error}\n"))
     }
 

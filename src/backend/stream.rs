@@ -1,6 +1,6 @@
 //! A connection to a server of a backend: TCP or a Unix socket.
 
-use super::ServerAddress;
+use super::settings::ServerAddress;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{
     io,

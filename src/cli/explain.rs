@@ -6,6 +6,7 @@
 
 use super::arguments::{CONFIG, DEFAULT_CONFIG};
 use crate::{
+    backend::registry::Registry,
     config::Diagnostic,
     credential::{MaterialError, file},
     ending::{Ending, HandshakeEnding, RequestEnding},
@@ -125,7 +126,7 @@ pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError
     let metrics =
         Metrics::unscraped(&names).map_err(|error| ExplainError::Internal(error.to_string()))?;
     let lists = candidate.settings.tls.clients.crl.clone();
-    let snapshot = candidate.snapshot(0, &metrics);
+    let snapshot = candidate.snapshot(0, &metrics, &Registry::default());
     let walk = Walk {
         args,
         snapshot: &snapshot,

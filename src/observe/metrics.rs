@@ -1,7 +1,7 @@
 //! Every metric of the process, and how the parts of the proxy get at theirs.
 
 use super::{
-    backend::{BackendMetrics, ServerGauges},
+    backend::{self, BackendMetrics, ServerReading},
     expiry::{self, Expiry},
     label::{ReloadResult, Resumption, Trigger},
     listener::{self, ListenerMetrics},
@@ -74,15 +74,6 @@ pub struct RouteNames<'a> {
     pub backend: &'a str,
 }
 
-/// A backend of a configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct BackendNames<'a> {
-    /// The name of the backend.
-    pub backend: &'a str,
-    /// The addresses of its servers, as they stand in the configuration.
-    pub servers: &'a [String],
-}
-
 /// Names the routes and backends of a new configuration, and gives each its counts.
 pub struct Naming<'m> {
     shared: &'m Shared,
@@ -142,25 +133,23 @@ impl Metrics {
         Self::register(&Registry::new(), listeners, Arc::default())
     }
 
-    /// Everything, in the text format that Prometheus reads.
-    pub fn text(&self) -> prometheus::Result<String> {
+    /// Everything, in the text format that Prometheus reads; `servers` are those of the backends, in
+    /// order.
+    pub fn text(&self, servers: &[ServerReading]) -> prometheus::Result<String> {
         let length = self.shared.length.load(Ordering::Relaxed);
         let mut out = Exposition::with_capacity(length + length / 16);
-        self.shared.collect(&mut out);
+        self.shared.collect(servers, &mut out);
         let mut text = out.into_text();
         TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text)?;
         self.shared.length.store(text.len(), Ordering::Relaxed);
         Ok(text)
     }
 
-    /// Begins a new configuration, of which every route and every backend is to be named. Servers
-    /// that nobody knows any more are forgotten.
+    /// Begins a new configuration, of which every route and every backend is to be named.
     pub fn naming(&self) -> Naming<'_> {
-        let mut names = self.shared.names();
-        names.servers.begin();
         Naming {
             shared: &self.shared,
-            names,
+            names: self.shared.names(),
         }
     }
 
@@ -233,9 +222,10 @@ impl Naming<'_> {
         self.shared.route(&mut self.names, route)
     }
 
-    /// The counts of a backend and its servers, which are there from now on.
-    pub fn backend(&mut self, backend: BackendNames<'_>) -> Arc<BackendMetrics> {
-        self.shared.backend(&mut self.names, backend)
+    /// The counts of a backend, whose series are there from now on.
+    pub fn backend(&self, name: &str) -> BackendMetrics {
+        let connect = &self.shared.histograms.connect;
+        BackendMetrics::new(connect.with_label_values(&[name]))
     }
 }
 
@@ -293,25 +283,14 @@ impl Shared {
         Arc::new(RouteMetrics { series, open })
     }
 
-    fn backend(&self, names: &mut Names, backend: BackendNames<'_>) -> Arc<BackendMetrics> {
-        let mut gauges = |server: &String| -> (String, Arc<ServerGauges>) {
-            (server.clone(), names.servers.name(backend.backend, server))
-        };
-        let servers = backend.servers.iter().map(&mut gauges).collect();
-        let connect = self
-            .histograms
-            .connect
-            .with_label_values(&[backend.backend]);
-        Arc::new(BackendMetrics::new(connect, servers))
-    }
-
     /// Everything but the histograms.
-    fn collect(&self, out: &mut Exposition) {
+    fn collect(&self, servers: &[ServerReading], out: &mut Exposition) {
         self.whole(out);
         listener::collect(&self.listeners, out);
         // What is counted meanwhile must not wait for the scrape, so nothing is locked while it is written.
         let all = self.names().all();
         all.collect(out);
+        backend::collect(servers, out);
         process::collect(self.started, out);
     }
 

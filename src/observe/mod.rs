@@ -1,9 +1,10 @@
 //! What operators see: metrics and logs. Every metric label and every log field is named here.
+//!
+//! Nothing here is read for a decision: what a part of the proxy decides by is its own, and shown here.
 
 mod backend;
 pub mod event;
 mod expiry;
-mod health;
 mod label;
 mod listener;
 pub mod log;
@@ -18,12 +19,11 @@ mod route;
 mod series;
 mod worker;
 
-pub use backend::{BackendMetrics, ServerGauges};
+pub use backend::{BackendMetrics, ServerReading};
 pub use expiry::Expiry;
-pub use health::{Health, Known};
 pub use label::{Direction, Evidence, ExpiryKind, ReloadResult, Resumption, Trigger, UnitResult};
 pub use listener::{ConnectionGuard, HandshakeTimer, ListenerMetrics};
-pub use metrics::{BackendNames, KeyGuard, Metrics, Naming, RouteNames, TEXT_FORMAT};
+pub use metrics::{KeyGuard, Metrics, Naming, RouteNames, TEXT_FORMAT};
 pub use route::{RouteMetrics, SocketGuard};
 pub use worker::WorkerRoute;
 

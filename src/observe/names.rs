@@ -1,17 +1,15 @@
 //! What the configurations have named so far.
 
 use super::{
-    backend::Servers,
     route::{self, OpenSockets, RouteSeries, Upgrades},
     series::Exposition,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Servers in use, and the series that were ever shown. Those stay, so that a rate over
+/// The series that were ever shown. They stay, so that a rate over
 /// a reload can be computed; there are as many as the configurations had names, whatever clients do.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub(super) servers: Servers,
     upgrades: BTreeMap<String, Arc<Upgrades>>,
     series: BTreeMap<String, Arc<RouteSeries>>,
     open: BTreeMap<(String, String), Arc<OpenSockets>>,
@@ -22,7 +20,6 @@ pub(super) struct AllNames {
     upgrades: Vec<Arc<Upgrades>>,
     series: Vec<Arc<RouteSeries>>,
     open: Vec<Arc<OpenSockets>>,
-    servers: Servers,
 }
 
 impl Names {
@@ -58,7 +55,6 @@ impl Names {
             upgrades: self.upgrades.values().cloned().collect(),
             series: self.series.values().cloned().collect(),
             open: self.open.values().cloned().collect(),
-            servers: self.servers.clone(),
         }
     }
 }
@@ -69,6 +65,5 @@ impl AllNames {
         route::collect_requests(&self.upgrades, out);
         route::collect_open(&self.open, out);
         route::collect_traffic(&self.series, out);
-        self.servers.collect(out);
     }
 }

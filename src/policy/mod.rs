@@ -1,8 +1,10 @@
-//! Who may do what: pure decisions about identities, hosts, routes, origins and requests.
+//! Who may do what, and which server serves it: pure decisions about identities, hosts, routes, origins,
+//! requests and servers.
 //!
 //! Nothing here does IO, reads a clock or draws randomness; times come in as arguments.
 
 pub mod access;
+pub mod balance;
 pub mod identity;
 pub mod judgement;
 pub mod rate;

@@ -2,11 +2,14 @@
 
 use crate::{
     admin,
-    backend::{Backend, BackendSettings},
+    backend::{
+        Backend, BackendSettings,
+        registry::{Configuring, Registry},
+    },
     config::{self, Diagnostic, Loaded, Problems, Refused, Settings, Source},
     credential::MaterialError,
     integrity::keyring::Keyring,
-    observe::{BackendNames, Expiry, ExpiryKind, Metrics, Naming, RouteNames},
+    observe::{Expiry, ExpiryKind, Metrics, Naming, RouteNames},
     policy::route::{Duplicate, RouteTable},
     runtime::clock::unix_time,
     snapshot::{Parts, Route, Snapshot, rulebook::Rulebook, settings::RouteSettings},
@@ -121,7 +124,7 @@ impl Candidate {
 
     /// Makes the snapshot, and the series of its routes and backends. Nothing of it can fail, or be
     /// left out.
-    pub fn snapshot(self, generation: u64, metrics: &Metrics) -> Snapshot {
+    pub fn snapshot(self, generation: u64, metrics: &Metrics, servers: &Registry) -> Snapshot {
         let Self {
             settings,
             trust,
@@ -134,7 +137,7 @@ impl Candidate {
         metrics.set_integrity_keys(&ids);
         let expiries = expiries(&trust, &keyring);
         metrics.set_expiries(expiries.clone());
-        let mut making = Making::new(metrics);
+        let mut making = Making::new(metrics, servers);
         Snapshot::new(Parts {
             generation,
             trust,
@@ -154,21 +157,27 @@ impl Candidate {
 /// Routes and backends as they come into use; a backend is made once for all of its routes.
 struct Making<'m> {
     naming: Naming<'m>,
+    servers: Configuring<'m>,
     backends: HashMap<String, Arc<Backend>>,
 }
 
 impl<'m> Making<'m> {
-    fn new(metrics: &'m Metrics) -> Self {
+    fn new(metrics: &'m Metrics, servers: &'m Registry) -> Self {
         Self {
             naming: metrics.naming(),
+            servers: servers.configure(),
             backends: HashMap::new(),
         }
     }
 
     fn backend(&mut self, settings: &BackendSettings) -> Arc<Backend> {
-        let naming = &mut self.naming;
+        let (naming, servers) = (&self.naming, &mut self.servers);
         let entry = self.backends.entry(settings.name.clone());
-        Arc::clone(entry.or_insert_with(|| Arc::new(backend(settings, naming))))
+        let make = || {
+            let metrics = naming.backend(&settings.name);
+            Arc::new(Backend::new(settings, metrics, servers))
+        };
+        Arc::clone(entry.or_insert_with(make))
     }
 
     fn route(&mut self, planned: Planned) -> Arc<Route> {
@@ -184,15 +193,6 @@ impl<'m> Making<'m> {
             settings,
         })
     }
-}
-
-fn backend(settings: &BackendSettings, naming: &mut Naming<'_>) -> Backend {
-    let servers: Vec<_> = settings.servers.iter().map(ToString::to_string).collect();
-    let counts = naming.backend(BackendNames {
-        backend: &settings.name,
-        servers: &servers,
-    });
-    Backend::new(settings, &counts)
 }
 
 /// Everything that expires: certificates, CAs, CRLs, and keys with an end.

@@ -152,7 +152,7 @@ impl Reloader {
         self.settings = candidate.settings.clone();
         self.digests = candidate.digests.clone();
         log_warnings(&candidate.warnings);
-        let snapshot = candidate.snapshot(generation, &shared.metrics);
+        let snapshot = candidate.snapshot(generation, &shared.metrics, &shared.servers);
         shared.metrics.published(generation, snapshot.since);
         shared.snapshot.store(Arc::new(snapshot));
         shared.handshakes.limit_changed();

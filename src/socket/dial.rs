@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     backend::{
-        Backend, HashOn, OpenConnection, Server,
-        balance::Choice,
+        Backend, Balance, HashOn, OpenConnection, Server,
+        choice::Choice,
         stream::{BackendStream, is_ours},
     },
     ending::RequestEnding,
@@ -26,7 +26,7 @@ use crate::{
 use aws_lc_rs::rand;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
-use std::{convert::Infallible, fmt::Display, io, sync::Arc};
+use std::{convert::Infallible, fmt::Display, io, sync::Arc, time::SystemTime};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// What a backend answered.
@@ -123,10 +123,8 @@ pub(crate) async fn reach<K>(
         let attempt = BackendStream::connect(&server.address);
         let (refusal, error) = match timeout(visit.snapshot.timeouts.connect, attempt).await {
             Ok(Ok(stream)) => {
-                server.connected();
-                if let Some(metrics) = &backend.metrics {
-                    metrics.connected(started.elapsed());
-                }
+                server.connected(SystemTime::now());
+                backend.metrics.connected(started.elapsed());
                 return Ok((server, open, Reached::New(stream)));
             }
             Ok(Err(error)) => {
@@ -148,7 +146,7 @@ pub(crate) async fn reach<K>(
 }
 
 fn take_down(backend: &Backend, server: &Server, refusal: &Refusal, error: String) {
-    if server.mark_down(error) {
+    if server.failed(error, SystemTime::now()) {
         tracing::warn!(
             backend = &*backend.name,
             server = &*server.label,
@@ -163,7 +161,7 @@ fn choice<'a>(visit: &Visit, backend: &Backend, client: &'a Client, head: &Head<
     // Without randomness the choice is only less even.
     let _ = rand::fill(&mut random);
     let header = match &backend.balance {
-        crate::backend::Balance::Hash(HashOn::Header(name)) => {
+        Balance::Hash(HashOn::Header(name)) => {
             let mut fields = head.fields().iter();
             fields
                 .find(|field| field.name.eq_ignore_ascii_case(name.as_str()))

@@ -25,7 +25,7 @@ use tokio::{
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes that are read and thrown away meanwhile, at most: an upload that was under way when its
 /// request was refused.
-const LINGER_BYTES: usize = 64 << 20;
+const LINGER_BYTES: usize = 16 << 20;
 
 /// A TCP connection and its TLS session.
 pub struct TlsStream {

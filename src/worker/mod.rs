@@ -6,7 +6,7 @@ pub mod refusal;
 pub mod visit;
 
 use crate::{
-    backend::requests::Pool,
+    backend::{registry::Registry, requests::Pool},
     observe::Metrics,
     roster::{drain::Drain, quotas::Clients, sockets::Connections},
     runtime::{
@@ -35,6 +35,8 @@ pub struct Shared {
     pub upgrades: Arc<Gauge>,
     /// What each client has and has sent, where that is limited.
     pub clients: Clients,
+    /// The servers of all backends.
+    pub servers: Registry,
     /// What is counted.
     pub metrics: Metrics,
 }

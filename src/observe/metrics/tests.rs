@@ -43,18 +43,28 @@ fn metrics() -> Metrics {
     metrics
 }
 
-/// Names these routes and their backends, and gives the counts of the backends.
-fn configure(metrics: &Metrics, routes: &[(&str, &str)]) -> Vec<Arc<BackendMetrics>> {
-    let servers = ["ws://127.0.0.1:9001".to_owned()];
+/// Names these routes and their backends.
+fn configure(metrics: &Metrics, routes: &[(&str, &str)]) {
     let mut naming = metrics.naming();
-    let named = routes.iter().map(|(route, backend)| {
+    for (route, backend) in routes {
         naming.route(RouteNames { route, backend });
-        naming.backend(BackendNames {
-            backend,
-            servers: &servers,
-        })
-    });
-    named.collect()
+        naming.backend(backend);
+    }
+}
+
+/// A server of the backend `one`.
+fn server(is_up: Option<bool>, open: usize) -> ServerReading {
+    ServerReading {
+        backend: "one".into(),
+        server: "ws://127.0.0.1:9001".into(),
+        is_up,
+        open,
+    }
+}
+
+/// All series, with those of a server that nobody has tried yet.
+fn text(metrics: &Metrics) -> String {
+    metrics.text(&[server(Some(true), 0)]).unwrap()
 }
 
 /// The route `chat` with the backend `one`, as [`metrics`] configures it.
@@ -71,7 +81,10 @@ fn route_of(metrics: &Metrics, route: &str, backend: &str) -> Arc<RouteMetrics> 
 
 /// The value of a series, by its whole name in the text.
 fn value(metrics: &Metrics, series: &str) -> Option<f64> {
-    let text = metrics.text().unwrap();
+    value_in(&text(metrics), series)
+}
+
+fn value_in(text: &str, series: &str) -> Option<f64> {
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
@@ -88,7 +101,7 @@ fn assert_value(metrics: &Metrics, series: &str, expected: u32) {
 
 /// Every series but those of the process, whose values move on their own.
 fn series(metrics: &Metrics) -> Vec<(String, String)> {
-    let text = metrics.text().unwrap();
+    let text = text(metrics);
     let lines = text.lines().filter(|line| line.starts_with("tidegate_"));
     let pairs = lines.map(|line| line.rsplit_once(' ').unwrap());
     pairs
@@ -324,24 +337,14 @@ fn sockets_of_routes_that_share_a_name_are_told_apart_by_their_backends() {
 #[test]
 fn a_removed_server_raises_no_alarm_and_shows_what_is_still_open() {
     let metrics = metrics();
-    let one = r#"{backend="one",server="ws://127.0.0.1:9001"}"#;
-    let (up, open) = (
-        format!("tidegate_backend_up{one}"),
-        format!("tidegate_backend_open{one}"),
-    );
-    let backend = configure(&metrics, &[("chat", "one")]).remove(0);
-    let gauges = backend.server("ws://127.0.0.1:9001").unwrap();
-    gauges.open.fetch_add(1, Ordering::Relaxed);
-    configure(&metrics, &[("chat", "two")]);
-    assert_eq!(value(&metrics, &up), None);
-    assert_value(&metrics, &open, 1);
-    let backend_again = configure(&metrics, &[("chat", "one")]).remove(0);
-    let again = backend_again.server("ws://127.0.0.1:9001").unwrap();
-    assert!(Arc::ptr_eq(&gauges, &again));
-    again.open.fetch_sub(1, Ordering::Relaxed);
-    drop((backend, backend_again, gauges, again));
-    configure(&metrics, &[("chat", "two")]);
-    assert_eq!(value(&metrics, &open), None);
+    let shown = |is_up, open| {
+        let text = metrics.text(&[server(is_up, open)]).unwrap();
+        let of = |name| format!(r#"tidegate_{name}{{backend="one",server="ws://127.0.0.1:9001"}}"#);
+        ["backend_up", "backend_open"].map(|name| value_in(&text, &of(name)))
+    };
+    assert_eq!(shown(Some(false), 1), [Some(0.0), Some(1.0)]);
+    assert_eq!(shown(None, 1), [None, Some(1.0)]);
+    assert_eq!(shown(None, 0), [None, None]);
 }
 
 #[test]

@@ -79,3 +79,43 @@ async fn server_that_refuses_is_shown_down_with_the_error_and_readyz_names_its_b
     assert_eq!(back["error"], Value::Null);
     assert_eq!(ready(&proxy).await, "ready\n");
 }
+
+#[tokio::test]
+async fn server_that_is_down_is_still_down_after_a_reload_that_keeps_it() {
+    let backend = Backend::refusing().await;
+    let config = Config::to(&backend);
+    let proxy = Proxy::start(config.clone());
+    let mut wire = asked(&proxy, &Upgrade::to("/")).await;
+    refusal::expect(&proxy, &mut wire, 502, "backend_unreachable").await;
+    let before = server(&proxy).await;
+    proxy.apply(&config.set("limits", "message = '1KiB'")).await;
+    let after = server(&proxy).await;
+    for kept in ["state", "since", "error"] {
+        assert_eq!(after[kept], before[kept], "{kept}");
+    }
+    let mut wire = asked(&proxy, &Upgrade::to("/")).await;
+    refusal::expect(&proxy, &mut wire, 503, "no_backend_up").await;
+}
+
+#[tokio::test]
+async fn removed_server_shows_only_what_is_open_and_is_the_same_when_it_is_named_again() {
+    let (backend, other) = (Backend::echo().await, Backend::echo().await);
+    let config = Config::to(&backend);
+    let proxy = Proxy::start(config.clone());
+    let _socket = proxy.open("/").await;
+    let before = server(&proxy).await;
+    let url = backend.url();
+    let open = || proxy.metric("tidegate_backend_open", &[("server", &url)]);
+    let moved = config.clone().backend("echo", &[other.url()]);
+    proxy.apply(&moved).await;
+    let up = format!("tidegate_backend_up{{backend=\"echo\",server=\"{url}\"}}");
+    assert!(!proxy.series().contains(&up));
+    assert_eq!(open(), 1.0);
+
+    proxy.apply(&config).await;
+    assert!(proxy.series().contains(&up));
+    let after = server(&proxy).await;
+    assert_eq!(after, before);
+    let _another = proxy.open("/").await;
+    assert_eq!(open(), 2.0);
+}

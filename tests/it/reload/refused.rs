@@ -267,7 +267,7 @@ async fn what_is_fixed_at_start_is_refused_whole_with_advice() {
         ),
         (
             limited.listener("public", "address = '127.0.0.1:1'"),
-            "listeners' names and addresses",
+            "listeners' names, addresses and redirects",
         ),
     ] {
         proxy.folder.write("proxy.toml", changed.text());

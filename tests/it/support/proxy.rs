@@ -171,7 +171,8 @@ impl Proxy {
 
     /// All metrics, as a scrape shows them.
     pub(crate) fn metrics(&self) -> String {
-        self.shared.metrics.text().unwrap()
+        let servers = self.shared.servers.readings();
+        self.shared.metrics.text(&servers).unwrap()
     }
 
     /// Names and labels of all series, without their values.
