@@ -34,6 +34,7 @@ use tidegate::app::App;
 use tidegate::app::Control;
 use tidegate::frame::Header;
 use tidegate::frame::Opcode;
+use tidegate::socket::leg::tls::TlsLeg;
 use tidegate::socket::relay::Relay;
 use tokio::{
     net::TcpListener,
@@ -90,7 +91,7 @@ struct Heap {
 
 #[test]
 fn a_relay_is_small() {
-    let size = size_of::<Relay>();
+    let size = size_of::<Relay<TlsLeg>>();
     println!("a relay's future takes {size} bytes");
     assert!(size <= RELAY, "{size}");
 }

@@ -101,6 +101,12 @@ impl Deref for GatherBuffer {
     }
 }
 
+impl AsRef<[u8]> for GatherBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 impl DerefMut for GatherBuffer {
     fn deref_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes

@@ -5,14 +5,18 @@
 //! offers  server   its 101     list    frames
 //! ```
 //!
+//! The relay reaches the client over a leg, of whatever kind the client's connection is.
+//!
 //! What runs after the 101 holds nothing of the snapshot that its request was judged by.
 
 pub mod backend_request;
 pub mod dial;
+pub mod leg;
 pub mod open;
 pub mod relay;
 pub mod seal;
 pub mod switched;
+mod transport;
 
 use crate::{
     integrity::agreement::Agreement, request::asked::Asked, roster::quotas::Seat, snapshot::Route,

@@ -7,6 +7,7 @@
 use super::{
     Admitted,
     dial::Switched,
+    leg::tls::TlsLeg,
     relay::{Fault, Finished, Relay, Start, Terms},
 };
 use crate::{
@@ -50,7 +51,7 @@ impl Socket {
         client: TlsStream,
         mut admitted: Admitted,
         switched: Switched,
-    ) -> (Self, Relay) {
+    ) -> (Self, Relay<TlsLeg>) {
         let description = describe(visit, &client, &mut admitted, &switched);
         let shared = &visit.worker.shared;
         let listed = shared
@@ -76,7 +77,7 @@ impl Socket {
             .entry
             .with_parties(|parties| event::opened(parties, about));
         let relay = Relay::new(Start {
-            client,
+            client: TlsLeg::from(client),
             from_client: admitted.behind,
             backend: switched.stream,
             from_backend: switched.early,
@@ -100,7 +101,7 @@ impl Socket {
     }
 
     /// Runs the relay to its end. An `async` function would hold the relay twice.
-    pub(crate) fn run(mut self, relay: Relay) -> impl Future<Output = ()> {
+    pub(crate) fn run(mut self, relay: Relay<TlsLeg>) -> impl Future<Output = ()> {
         relay.map(move |finished| {
             self.finished = Some(finished);
             drop(self);

@@ -244,9 +244,12 @@ impl Session {
         }
     }
 
-    /// Appends a `close_notify` alert to `out` (RFC 8446 section 6.1); nothing may follow it.
+    /// Appends a `close_notify` alert to `out` (RFC 8446 section 6.1), the first time; nothing may
+    /// follow it.
     pub fn close_notify(&mut self, out: &mut Vec<u8>) -> Result<(), rustls::Error> {
-        self.closed = true;
+        if std::mem::replace(&mut self.closed, true) {
+            return Ok(());
+        }
         self.write_traffic(out, CONTROL_ROOM, |traffic, space| {
             traffic.queue_close_notify(space)
         })

@@ -1,6 +1,6 @@
 //! What a socket has carried: for its log line, and for what its worker counts of the route.
 
-use super::{Conversation, Units};
+use super::{channel::Units, conversation::Conversation};
 use crate::{
     frame::Opcode,
     observe::{

@@ -1,23 +1,26 @@
 //! What the frames of one direction go through: verbatim, or with tags taken off or put on.
 
+mod fault;
 mod open_frames;
 mod open_messages;
+mod opening;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod transform;
+
+pub use fault::Fault;
+pub use opening::Units;
 
 use crate::{
-    frame::{
-        ControlFrame, Counts, Event, Forward, Header, Opcode, Passage, Rules, Scanner, Violation,
-        close,
-    },
-    integrity::{
-        Binding, Failure, Mode, Outcome, TAG_TEXT_LENGTH, agreement::Agreement, seal::Opener,
-    },
+    frame::{ControlFrame, Counts, Forward, Opcode, Passage, Rules, close},
+    integrity::{Binding, Mode, Outcome, agreement::Agreement},
 };
 use open_frames::OpenFrames;
 use open_messages::OpenMessages;
+use opening::Opening;
 use seal::Seal;
+use transform::advance;
 
 /// One direction. The sealed ones are boxed: a plain socket does not pay for them.
 pub(super) enum Channel {
@@ -31,56 +34,11 @@ pub(super) enum Channel {
     Seal(Box<Seal>),
 }
 
-/// Why a direction cannot be followed any further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A rule of RFC 6455, or a limit.
-    Violation(Violation),
-    /// A tag.
-    Integrity(Failure),
-    /// A text whose payload was read and is not UTF-8 (RFC 6455 section 8.1).
-    NotUtf8,
-    /// The sequence numbers of a sealed direction are used up.
-    Exhausted,
-}
-
-/// What is done to the frames of a sealed direction, once a scanner has found them.
-pub(super) trait Transform {
-    /// Finds the frames.
-    fn scanner(&mut self) -> &mut Scanner;
-
-    /// A data frame begins.
-    fn header(&mut self, header: Header, out: &mut Vec<u8>) -> Result<(), Fault>;
-
-    /// Bytes of its payload, as they came.
-    fn payload(&mut self, bytes: &[u8], ends: Ends, out: &mut Vec<u8>) -> Result<(), Fault>;
-}
-
-/// What ends with some bytes of payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ends {
-    /// The frame.
-    frame: bool,
-    /// The message.
-    message: bool,
-}
-
-/// Sealed units by [`Outcome`], in the order of [`Outcome::ALL`].
-pub type Units = [u64; Outcome::ALL.len()];
-
 /// Both channels of a socket: what opens or passes the client's frames, and what passes or seals
 /// the backend's.
 pub(super) struct Channels {
     pub(super) to_backend: Channel,
     pub(super) to_client: Channel,
-}
-
-/// How a sealed direction is opened.
-pub(super) struct Opening {
-    opener: Opener,
-    /// A mismatch is counted, and the data forwarded (`integrity = "report"`).
-    reports: bool,
-    units: Units,
 }
 
 impl Channels {
@@ -95,11 +53,7 @@ impl Channels {
     /// Channels that open and seal as agreed; the limits of `client` count data without tags.
     pub(super) fn sealed(agreement: &Agreement, mode: Mode, client: Rules, backend: Rules) -> Self {
         let (opener, sealer) = agreement.server_ends();
-        let opening = Opening {
-            opener,
-            reports: mode == Mode::Report,
-            units: Units::default(),
-        };
+        let opening = Opening::new(opener, mode == Mode::Report);
         let client = Rules {
             sealed_close: true,
             ..client
@@ -206,118 +160,6 @@ impl Channel {
             Self::OpenFrames(open) => open.units(),
             Self::OpenMessages(open) => open.units(),
             Self::Seal(seal) => seal.units(),
-        }
-    }
-}
-
-/// Goes through `input` to the first control frame in it, or to its end.
-fn advance(
-    transform: &mut impl Transform,
-    input: &[u8],
-    out: &mut Vec<u8>,
-    counts: &mut Counts,
-) -> Result<(usize, Option<ControlFrame>), Fault> {
-    let mut rest = input;
-    loop {
-        let (size, event) = transform.scanner().next(rest)?;
-        let (taken, behind) = rest.split_at_checked(size).unwrap_or((rest, &[]));
-        rest = behind;
-        match event {
-            None => return Ok((input.len(), None)),
-            Some(Event::Control(frame)) => {
-                counts.frame(frame.opcode());
-                return Ok((input.len() - rest.len(), Some(frame)));
-            }
-            Some(Event::DataHeader(header)) => {
-                counts.frame(header.opcode);
-                transform.header(header, out)?;
-            }
-            Some(Event::DataPayload { finished }) => {
-                let message = finished && !transform.scanner().inside_message();
-                counts.data_bytes += size as u64;
-                counts.messages += u64::from(message);
-                transform.payload(
-                    taken,
-                    Ends {
-                        frame: finished,
-                        message,
-                    },
-                    out,
-                )?;
-            }
-        }
-    }
-}
-
-impl Opening {
-    /// Counts a verdict; returns whether the unit's data goes on.
-    fn settle(&mut self, verdict: Result<(), Failure>) -> Result<(), Fault> {
-        self.count(match verdict {
-            Ok(()) => Outcome::Ok,
-            Err(failure) => failure.into(),
-        });
-        match verdict {
-            Err(failure) if !self.reports => Err(Fault::Integrity(failure)),
-            _ => Ok(()),
-        }
-    }
-
-    fn count(&mut self, outcome: Outcome) {
-        if let Some(count) = self.units.get_mut(outcome as usize) {
-            *count += 1;
-        }
-    }
-
-    /// The payload of a Close without its tag.
-    fn close<'a>(&mut self, binding: Binding, payload: &'a [u8]) -> Result<&'a [u8], Fault> {
-        let opened = self.opener.open_close(binding, payload);
-        self.settle(opened.map(|_| ()))?;
-        let tag = binding.close_tag_length();
-        let reported = payload
-            .len()
-            .checked_sub(tag)
-            .and_then(|end| payload.get(..end))
-            // One that was never sealed need not be a Close without its end.
-            .filter(|data| close::check(data).is_ok());
-        Ok(opened.ok().or(reported).unwrap_or(payload))
-    }
-}
-
-/// Limits for messages that carry one tag each, of either kind.
-fn with_room_for_tag(rules: Rules) -> Rules {
-    let tag = TAG_TEXT_LENGTH as u64;
-    Rules {
-        frame_limit: rules.frame_limit.saturating_add(tag),
-        message_limit: rules.message_limit.saturating_add(tag),
-        ..rules
-    }
-}
-
-impl From<Violation> for Fault {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
-}
-
-impl Fault {
-    /// The close code that tells the sender of it.
-    pub fn code(self) -> u16 {
-        match self {
-            Self::Violation(violation) => violation.code(),
-            Self::Integrity(_) => close::POLICY_VIOLATION,
-            Self::NotUtf8 => close::INVALID_FRAME_PAYLOAD_DATA,
-            Self::Exhausted => close::INTERNAL_ERROR,
-        }
-    }
-
-    /// One sentence, for the Close and the log.
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Self::Violation(violation) => violation.sentence(),
-            Self::Integrity(Failure::Mismatch) => "frame-integrity: mismatch",
-            Self::Integrity(Failure::Missing) => "frame-integrity: missing",
-            Self::NotUtf8 => "text that is not UTF-8 (RFC 6455 8.1)",
-            Self::Exhausted => "frame-integrity: sequence numbers used up",
         }
     }
 }

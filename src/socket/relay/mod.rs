@@ -1,8 +1,9 @@
 //! Stage 7: both directions.
 //!
-//! Takes: two transports behind their handshakes. Returns: the record of how it ended. Refuses what
-//! breaks RFC 6455 or a limit: a Close at a frame boundary. Deadline: `timeouts.idle`, `.ping`,
-//! `.write`, and five seconds for closing. Metric: `frames_total`, `bytes_total`, `ping_seconds`.
+//! Takes: a leg to the client and a transport to the backend, both behind their handshakes. Returns:
+//! the record of how it ended. Refuses what breaks RFC 6455 or a limit: a Close at a frame boundary.
+//! Deadline: `timeouts.idle`, `.ping`, `.write`, and five seconds for closing. Metric: `frames_total`,
+//! `bytes_total`, `ping_seconds`.
 //!
 //! Frames pass verbatim behind a header scanner. One task serves a connection; it takes buffers
 //! when there is something to do and gives them back before it sleeps. What one read brought
@@ -12,7 +13,6 @@ mod account;
 mod channel;
 mod codes;
 mod conversation;
-mod outgoing;
 mod side;
 
 #[cfg(test)]
@@ -29,13 +29,12 @@ use crate::{
     observe::{Direction, RouteMetrics, WorkerRoute, event::Carried},
     roster::{quotas::Seat, sockets::Listed},
     runtime::buffers::Buffers,
-    tls::{
-        session::{Received, Session},
-        stream::TlsStream,
+    socket::{
+        leg::{Arrival, Broken, Failure, Leg, Then},
+        transport::{self, Outgoing},
     },
 };
 use account::Account;
-use outgoing::Outgoing;
 use std::{
     future::Future,
     io,
@@ -44,19 +43,15 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::TcpStream,
-    time::Instant,
-};
+use tokio::time::Instant;
 
 /// Reads of each side in one turn, at most: others want to run as well.
 const READS_A_TURN: usize = 8;
 
 /// What [`Relay::new`] takes.
-pub struct Start {
+pub struct Start<L> {
     /// The client.
-    pub client: TlsStream,
+    pub client: L,
     /// What the client sent behind its request.
     pub from_client: Vec<u8>,
     /// The backend.
@@ -82,17 +77,14 @@ pub struct Start {
 }
 
 /// The relay of one socket: a future of the record of how it ended.
-pub struct Relay {
-    client: TcpStream,
-    session: Session,
+pub struct Relay<L> {
+    client: L,
     backend: BackendStream,
     conversation: Conversation,
-    to_client: Outgoing,
     to_backend: Outgoing,
     /// What came with the handshakes, until the first turn.
     early: Option<Box<(Vec<u8>, bytes::Bytes)>>,
     account: Account,
-    close_notify_sent: bool,
     write: Duration,
     seat: Option<Seat>,
     listed: Listed,
@@ -110,24 +102,20 @@ pub struct Finished {
     pub to_client: Carried,
 }
 
-impl Relay {
+impl<L: Leg> Relay<L> {
     /// A relay that has not read anything yet.
-    pub fn new(start: Start) -> Self {
-        let TlsStream { tcp, session, .. } = start.client;
+    pub fn new(start: Start<L>) -> Self {
         let sealed = start
             .sealed
             .as_ref()
             .map(|(agreement, mode)| (agreement, *mode));
         Self {
-            client: tcp,
-            session,
+            client: start.client,
             backend: start.backend,
             conversation: Conversation::new(start.terms, sealed, Instant::now()),
-            to_client: Outgoing::default(),
             to_backend: Outgoing::default(),
             early: Some(Box::new((start.from_client, start.from_backend))),
             account: Account::new(start.counts, sealed.is_some()),
-            close_notify_sent: false,
             write: start.write,
             seat: start.seat,
             listed: start.listed,
@@ -142,11 +130,8 @@ impl Relay {
             self.pass(Direction::ToBackend, &early.0, cx, now);
             self.pass(Direction::ToClient, &early.1, cx, now);
         }
-        let used_up = self
-            .session
-            .is_used_up()
-            .then_some(SocketEnding::KeysUsedUp);
-        if let Some(ending) = self.listed.entry().order().or(used_up) {
+        let order = self.listed.entry().order();
+        if let Some(ending) = order.or_else(|| self.client.ending()) {
             self.order(ending, cx, now);
         }
         self.flush(cx, now);
@@ -168,43 +153,38 @@ impl Relay {
         if self.to_backend.is_blocked() || !self.conversation.reads(Direction::ToBackend) {
             return false;
         }
-        let kept = self.session.restore_partial(buffer);
-        let space = buffer.get_mut(kept..).unwrap_or_default();
-        match read(&mut self.client, space, cx) {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(0) | Err(_)) => self.ended(Direction::ToBackend, cx, now),
-            Poll::Ready(Ok(count)) => {
-                let input = buffer.get_mut(..kept + count).unwrap_or_default();
-                self.decrypt(input, cx, now);
-            }
-        }
+        let read = self.client.poll_read(buffer, &self.buffers, cx, now);
+        let Poll::Ready(arrival) = read else {
+            return false;
+        };
+        self.arrived(arrival, cx, now);
         true
     }
 
-    fn decrypt(&mut self, records: &mut [u8], cx: &mut Context<'_>, now: Instant) {
-        let mut plain = self.buffers.gather();
-        // Nearly always nothing: an empty vector costs nothing.
-        let mut reply = Vec::new();
-        let result = self.session.receive(records, &mut plain, &mut reply);
-        // First what TLS itself has to answer: records leave in the order of their making.
-        self.send_to_client(&reply, cx, now);
-        self.pass(Direction::ToBackend, &plain, cx, now);
-        match result {
-            Ok(Received::Open) => {}
-            Ok(Received::Closed) => self.ended(Direction::ToBackend, cx, now),
-            Err(error) => {
-                tracing::debug!(id = %self.listed.entry().id, %error, "TLS error after the handshake");
-                self.order(SocketEnding::ClientTls, cx, now);
+    fn arrived(&mut self, arrival: Arrival<L::Plain>, cx: &mut Context<'_>, now: Instant) {
+        let answered = arrival.answered.map(|()| false);
+        self.sent(Direction::ToBackend, &answered, now);
+        self.pass(Direction::ToBackend, arrival.plain.as_ref(), cx, now);
+        match arrival.then {
+            Then::Open => {}
+            Then::Ended => self.ended(Direction::ToBackend, cx, now),
+            Then::CutOff => {
+                self.conversation.lost(Direction::ToBackend);
+                self.ended(Direction::ToBackend, cx, now);
+            }
+            Then::Broken(broken) => {
+                self.note(&broken);
+                self.order(broken.ending, cx, now);
             }
         }
     }
 
     /// Reads the backend once; returns whether there was something.
     fn read_backend(&mut self, buffer: &mut [u8], cx: &mut Context<'_>, now: Instant) -> bool {
-        if self.to_client.is_blocked() || !self.conversation.reads(Direction::ToClient) {
+        if self.client.is_blocked() || !self.conversation.reads(Direction::ToClient) {
             return false;
         }
-        match read(&mut self.backend, buffer, cx) {
+        match transport::read(&mut self.backend, buffer, cx) {
             Poll::Pending => return false,
             Poll::Ready(Ok(0) | Err(_)) => self.ended(Direction::ToClient, cx, now),
             Poll::Ready(Ok(count)) => {
@@ -273,40 +253,33 @@ impl Relay {
             self.sent(Direction::ToClient, &sent.map(|()| false), now);
         }
         if !out.to_client.is_empty() {
-            let mut records = self.buffers.gather();
-            if self.session.encrypt(&out.to_client, &mut records).is_ok() {
-                // Right behind a Close: one write for both.
-                self.append_close_notify(&mut records);
-                self.send_to_client(&records, cx, now);
-            } else {
-                self.conversation
-                    .order(SocketEnding::ClientTls, &mut Output::default(), now);
-            }
+            self.send_to_client(&out.to_client, cx, now);
         }
         self.finish(cx, now);
     }
 
-    /// Appends `close_notify`, once, where nothing more will follow.
-    fn append_close_notify(&mut self, records: &mut Vec<u8>) {
-        if self.conversation.client_output_finished()
-            && !std::mem::replace(&mut self.close_notify_sent, true)
-        {
-            // A session that cannot say goodbye is broken: FIN says it alone.
-            let _ = self.session.close_notify(records);
+    fn send_to_client(&mut self, plain: &[u8], cx: &mut Context<'_>, now: Instant) {
+        let last = self.conversation.client_output_finished();
+        match self.client.send(plain, last, &self.buffers, cx, now) {
+            Ok(()) => {}
+            Err(Failure::Lost(_)) => self.conversation.lost(Direction::ToBackend),
+            Err(Failure::Broken(broken)) => {
+                self.note(&broken);
+                let conversation = &mut self.conversation;
+                conversation.order(broken.ending, &mut Output::default(), now);
+            }
         }
     }
 
-    fn send_to_client(&mut self, records: &[u8], cx: &mut Context<'_>, now: Instant) {
-        if !records.is_empty() {
-            let sent = self.to_client.send(&mut self.client, records, cx, now);
-            self.sent(Direction::ToBackend, &sent.map(|()| false), now);
-        }
+    fn note(&self, broken: &Broken) {
+        let id = &self.listed.entry().id;
+        tracing::debug!(%id, error = %broken.error, "the client's connection broke");
     }
 
     /// Goes on with what the transports have not taken.
     fn flush(&mut self, cx: &mut Context<'_>, now: Instant) {
-        if self.to_client.is_blocked() {
-            let taken = self.to_client.flush(&mut self.client, cx, now);
+        if self.client.is_blocked() {
+            let taken = self.client.flush(cx, now);
             self.sent(Direction::ToBackend, &taken, now);
         }
         if self.to_backend.is_blocked() {
@@ -329,10 +302,8 @@ impl Relay {
     /// Ends the outgoing halves that have nothing more to carry.
     fn finish(&mut self, cx: &mut Context<'_>, now: Instant) {
         if self.conversation.client_output_finished() {
-            let mut notify = Vec::new();
-            self.append_close_notify(&mut notify);
-            self.send_to_client(&notify, cx, now);
-            self.to_client.finish(&mut self.client, cx);
+            let sent = self.client.finish(cx, now);
+            self.sent(Direction::ToBackend, &sent.map(|()| false), now);
         }
         if self.conversation.backend_output_finished() {
             self.to_backend.finish(&mut self.backend, cx);
@@ -351,15 +322,11 @@ impl Relay {
         if self.to_backend.is_blocked() {
             self.conversation.excuse_client(now);
         }
-        let stalled = |outgoing: &Outgoing| {
-            outgoing
-                .stalled_since()
-                .is_some_and(|since| now >= since + self.write)
-        };
-        let (client, backend) = (stalled(&self.to_client), stalled(&self.to_backend));
-        if client {
+        let [client, backend] = self.stalled_since();
+        let is_over = |since: Option<Instant>| since.is_some_and(|since| now >= since + self.write);
+        if is_over(client) {
             self.order(SocketEnding::ClientStalled, cx, now);
-        } else if backend {
+        } else if is_over(backend) {
             self.give_up_backend(cx, now);
         }
         if self.conversation.deadline() <= now {
@@ -381,16 +348,18 @@ impl Relay {
 
     /// When something has to be done if nothing happens before.
     fn deadline(&self) -> Instant {
-        let stalls = [
-            self.to_client.stalled_since(),
-            self.to_backend.stalled_since(),
-        ];
-        let deadlines = stalls.into_iter().flatten().map(|since| since + self.write);
+        let stalls = self.stalled_since().into_iter().flatten();
+        let deadlines = stalls.map(|since| since + self.write);
         deadlines.fold(self.conversation.deadline(), Instant::min)
+    }
+
+    /// Since when the client and the backend take nothing of what waits for them.
+    fn stalled_since(&self) -> [Option<Instant>; 2] {
+        [self.client.stalled_since(), self.to_backend.stalled_since()]
     }
 }
 
-impl Future for Relay {
+impl<L: Leg> Future for Relay<L> {
     type Output = Finished;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Finished> {
@@ -426,18 +395,4 @@ pub fn push_text(text: &str, out: &mut Vec<u8>) {
     };
     out.extend_from_slice(header.encode().as_slice());
     out.extend_from_slice(text.as_bytes());
-}
-
-/// Reads once.
-fn read(
-    transport: &mut (impl AsyncRead + Unpin),
-    space: &mut [u8],
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(space);
-    match Pin::new(transport).poll_read(cx, &mut buffer) {
-        Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len())),
-        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-        Poll::Pending => Poll::Pending,
-    }
 }

@@ -148,6 +148,22 @@ fn the_keys_of_a_tls_1_3_session_are_never_used_up() {
 
 /// RFC 8446 section 5: a client sends one at most, for the sake of middleboxes. rustls takes two.
 #[test]
+fn goodbye_is_said_once() {
+    let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
+    let own = authority.issue_client("x", "").unwrap();
+    let mut session = session(&authority);
+    let mut client = client(&authority, Some(&own));
+    while session.is_handshaking() {
+        turn(&mut session, &mut client).0.unwrap();
+    }
+    let mut goodbye = Vec::new();
+    session.close_notify(&mut goodbye).unwrap();
+    let once = goodbye.len();
+    session.close_notify(&mut goodbye).unwrap();
+    assert_eq!((once > 0, goodbye.len()), (true, once));
+}
+
+#[test]
 fn a_third_change_of_cipher_within_a_handshake_is_told_with_an_alert() {
     let authority = DevelopmentCa::new(KeyAlgorithm::Ecdsa).unwrap();
     let own = authority

@@ -5,7 +5,11 @@
 //! before the tag stays valid as it is: nothing is masked a second time. What is held grows with
 //! what arrives, whatever length the header announces.
 
-use super::{Ends, Fault, Opening, Transform, Units};
+use super::{
+    fault::Fault,
+    opening::{Opening, Units},
+    transform::{Ends, Transform},
+};
 use crate::{
     frame::{Header, Rules, Scanner, mask},
     integrity::{Failure, TAG_LENGTH, Tag, seal::Opener},
@@ -17,7 +21,7 @@ const SCRATCH: usize = 4096;
 const SMALL_SCRATCH: usize = 256;
 
 /// Opens the frames of a client.
-pub(in crate::socket::relay) struct OpenFrames {
+pub(crate) struct OpenFrames {
     scanner: Scanner,
     opening: Opening,
     unit: Option<Unit>,

@@ -1,14 +1,18 @@
 //! The message binding, opened: a message is put together within the limit, checked, and
 //! forwarded as one frame.
 
-use super::{Ends, Fault, Opening, Transform, Units, with_room_for_tag};
+use super::{
+    fault::Fault,
+    opening::{Opening, Units},
+    transform::{Ends, Transform},
+};
 use crate::{
     frame::{Header, Opcode, Rules, Scanner, Violation, mask},
-    integrity::seal_message::MessageKind,
+    integrity::{TAG_TEXT_LENGTH, seal_message::MessageKind},
 };
 
 /// Opens the messages of a client.
-pub(in crate::socket::relay) struct OpenMessages {
+pub(crate) struct OpenMessages {
     scanner: Scanner,
     opening: Opening,
     /// Bytes of data that a frame may have.
@@ -189,5 +193,15 @@ fn kind_of(opcode: Opcode) -> Option<MessageKind> {
         Opcode::Text => Some(MessageKind::Text),
         Opcode::Binary => Some(MessageKind::Binary),
         Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => None,
+    }
+}
+
+/// Limits for messages that carry one tag each, of either kind.
+fn with_room_for_tag(rules: Rules) -> Rules {
+    let tag = TAG_TEXT_LENGTH as u64;
+    Rules {
+        frame_limit: rules.frame_limit.saturating_add(tag),
+        message_limit: rules.message_limit.saturating_add(tag),
+        ..rules
     }
 }

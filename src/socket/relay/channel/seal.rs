@@ -1,14 +1,18 @@
 //! What a backend sends, sealed: the payload as it streams, then the tag behind each frame or each
 //! message. Nothing is held.
 
-use super::{Ends, Fault, Transform, Units};
+use super::{
+    fault::Fault,
+    opening::Units,
+    transform::{Ends, Transform},
+};
 use crate::{
     frame::{Header, Opcode, Rules, Scanner},
     integrity::{Binding, Outcome, TAG_LENGTH, Tag, seal::Sealer, seal_message::MessageKind},
 };
 
 /// Seals the frames or the messages of a backend.
-pub(in crate::socket::relay) struct Seal {
+pub(crate) struct Seal {
     scanner: Scanner,
     sealer: Sealer,
     unit: Unit,

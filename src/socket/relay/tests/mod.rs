@@ -1,4 +1,5 @@
-//! Promises of the conversation, without a socket: bytes in, bytes out, the time at will.
+//! Promises of the conversation, without a socket: bytes in, bytes out, the time at will; and of the
+//! relay, over a leg in memory.
 
 #![allow(
     clippy::unchecked_time_subtraction,
@@ -6,9 +7,11 @@
 )]
 
 mod closing;
+mod legs;
 mod offences;
 mod peer;
 mod reference;
+mod script;
 mod sealed;
 mod sealed_peer;
 mod silence;

@@ -1,14 +1,16 @@
 //! A peer that sends frames at random, mostly good ones.
 
-use super::*;
+use super::{
+    script::{Script, Speaker},
+    *,
+};
 use crate::tests::Random;
 
 /// One peer, and everything that it will have sent.
 pub(super) struct Peer {
     /// The direction in which it sends.
     direction: Direction,
-    stream: Vec<u8>,
-    sent: usize,
+    script: Script,
     /// Where its first offence begins, or its Close ends.
     good: usize,
     /// Fragments of the message under way.
@@ -20,12 +22,31 @@ pub(super) struct Peer {
     pub(super) lost: bool,
 }
 
+impl Speaker for Peer {
+    fn script(&mut self) -> &mut Script {
+        &mut self.script
+    }
+
+    fn produce(&mut self, random: &mut Random) {
+        if self.good == usize::MAX && random.one_in(60) {
+            self.good = self.script.stream.len();
+            let bad = self.bad_frame(random);
+            self.script.stream.extend(bad);
+        }
+        let (first, payload) = self.good_frame(random);
+        let frame = self.frame(random, first, &payload);
+        self.script.stream.extend(frame);
+        if first == CLOSE && self.good == usize::MAX {
+            self.good = self.script.stream.len();
+        }
+    }
+}
+
 impl Peer {
     pub(super) fn new(direction: Direction) -> Self {
         Self {
             direction,
-            stream: Vec::new(),
-            sent: 0,
+            script: Script::default(),
             good: usize::MAX,
             fragments: 0,
             pinged: false,
@@ -36,37 +57,15 @@ impl Peer {
 
     /// What it has sent, and how much of that obeys the rules and is not behind a Close.
     pub(super) fn sent(&self) -> (&[u8], usize) {
-        (&self.stream[..self.sent], self.good.min(self.sent))
+        (
+            &self.script.stream[..self.script.sent],
+            self.good.min(self.script.sent),
+        )
     }
 
     /// Whether it has broken a rule, so that the header shows it by now.
     pub(super) fn has_offended(&self) -> bool {
-        self.sent > self.good.saturating_add(20)
-    }
-
-    /// Sends up to `most` bytes.
-    pub(super) fn send(&mut self, random: &mut Random, most: usize) -> Vec<u8> {
-        let start = self.sent;
-        let end = start + 1 + random.below(most);
-        while self.stream.len() < end {
-            self.produce(random);
-        }
-        self.sent = end;
-        self.stream[start..end].to_vec()
-    }
-
-    fn produce(&mut self, random: &mut Random) {
-        if self.good == usize::MAX && random.one_in(60) {
-            self.good = self.stream.len();
-            let bad = self.bad_frame(random);
-            self.stream.extend(bad);
-        }
-        let (first, payload) = self.good_frame(random);
-        let frame = self.frame(random, first, &payload);
-        self.stream.extend(frame);
-        if first == CLOSE && self.good == usize::MAX {
-            self.good = self.stream.len();
-        }
+        self.script.sent > self.good.saturating_add(20)
     }
 
     fn good_frame(&mut self, random: &mut Random) -> (u8, Vec<u8>) {

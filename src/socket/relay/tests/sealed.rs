@@ -6,6 +6,7 @@
 
 use super::{
     reference,
+    script::Speaker,
     sealed_peer::{Said, SealedPeer},
     *,
 };

@@ -1,7 +1,10 @@
 //! The peers of a sealed conversation: a client that seals what it says, mostly well, and a
 //! backend that knows nothing of it.
 
-use super::*;
+use super::{
+    script::{Script, Speaker},
+    *,
+};
 use crate::{
     integrity::{Outcome, seal::Sealer, seal_message::MessageKind},
     tests::Random,
@@ -17,8 +20,7 @@ pub(super) struct SealedPeer {
     mode: Mode,
     /// What a client seals with.
     sealer: Option<Sealer>,
-    stream: Vec<u8>,
-    sent: usize,
+    script: Script,
     said: Vec<Said>,
     /// Where in the stream the unit under way begins.
     begun: usize,
@@ -53,14 +55,27 @@ struct Unit {
     outcome: Outcome,
 }
 
+impl Speaker for SealedPeer {
+    fn script(&mut self) -> &mut Script {
+        &mut self.script
+    }
+
+    fn produce(&mut self, random: &mut Random) {
+        match random.below(40) {
+            0 => self.close(random),
+            1..8 => self.control(random),
+            _ => self.message(random),
+        }
+    }
+}
+
 impl SealedPeer {
     pub(super) fn new(binding: Binding, mode: Mode, sealer: Option<Sealer>) -> Self {
         Self {
             binding,
             mode,
             sealer,
-            stream: Vec::new(),
-            sent: 0,
+            script: Script::default(),
             said: Vec::new(),
             begun: 0,
             offence: None,
@@ -73,7 +88,9 @@ impl SealedPeer {
 
     /// What it has said, in the order in which its counterpart has to get it.
     pub(super) fn said(&self) -> impl Iterator<Item = &Said> {
-        self.said.iter().take_while(|said| said.due <= self.sent)
+        self.said
+            .iter()
+            .take_while(|said| said.due <= self.script.sent)
     }
 
     pub(super) fn units(&self, outcome: Outcome) -> usize {
@@ -84,36 +101,18 @@ impl SealedPeer {
 
     /// Whether its offence has been sent whole.
     pub(super) fn has_offended(&self) -> bool {
-        self.offence.is_some_and(|(_, end)| end <= self.sent)
+        self.offence.is_some_and(|(_, end)| end <= self.script.sent)
     }
 
     /// Whether some of its offence has been sent.
     pub(super) fn offends(&self) -> bool {
-        self.offence.is_some_and(|(start, _)| start < self.sent)
-    }
-
-    /// Sends up to `most` bytes.
-    pub(super) fn send(&mut self, random: &mut Random, most: usize) -> Vec<u8> {
-        let start = self.sent;
-        let end = start + 1 + random.below(most);
-        while self.stream.len() < end {
-            self.produce(random);
-        }
-        self.sent = end;
-        self.stream[start..end].to_vec()
-    }
-
-    fn produce(&mut self, random: &mut Random) {
-        match random.below(40) {
-            0 => self.close(random),
-            1..8 => self.control(random),
-            _ => self.message(random),
-        }
+        self.offence
+            .is_some_and(|(start, _)| start < self.script.sent)
     }
 
     /// A message in one frame or several, with Pings and Pongs between them.
     fn message(&mut self, random: &mut Random) {
-        self.begun = self.stream.len();
+        self.begun = self.script.stream.len();
         let opcode = random.of(&[1, 2]);
         let length = random.of(&[0, 1, 30, 82, 83, 93, 94, 125, 126, 300]);
         let letters = random.bytes(length);
@@ -144,7 +143,7 @@ impl SealedPeer {
         if self.binding == Binding::Message {
             return self.push(random, first, part);
         }
-        self.begun = self.stream.len();
+        self.begun = self.script.stream.len();
         let unit = self.seal(random, first, part);
         self.push(random, first, &unit.payload);
         self.say(first, unit);
@@ -158,7 +157,7 @@ impl SealedPeer {
     }
 
     fn close(&mut self, random: &mut Random) {
-        self.begun = self.stream.len();
+        self.begun = self.script.stream.len();
         let most = match self.sealer {
             Some(_) => self.binding.longest_reason(),
             None => 123,
@@ -255,14 +254,14 @@ impl SealedPeer {
     fn push(&mut self, random: &mut Random, first: u8, payload: &[u8]) {
         let key = [random.byte(), 2, 3, 4];
         let key = self.sealer.as_ref().map(|_| key);
-        self.stream.extend(frame(first, key, payload));
+        self.script.stream.extend(frame(first, key, payload));
     }
 
     /// Notes a unit that has been sent: what becomes of it.
     fn say(&mut self, first: u8, unit: Unit) {
         let bad = matches!(unit.outcome, Outcome::Mismatch | Outcome::Missing);
         if bad && self.mode == Mode::Required && !self.over {
-            self.offence = Some((self.begun, self.stream.len()));
+            self.offence = Some((self.begun, self.script.stream.len()));
             self.over = true;
         }
         self.note(first, unit.data, Some(unit.outcome));
@@ -270,7 +269,7 @@ impl SealedPeer {
 
     fn note(&mut self, first: u8, data: Vec<u8>, outcome: Option<Outcome>) {
         if !self.over {
-            let due = self.stream.len();
+            let due = self.script.stream.len();
             self.said.push(Said {
                 first,
                 data,

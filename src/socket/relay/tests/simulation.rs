@@ -6,6 +6,7 @@
 use super::{
     peer::Peer,
     reference::{Passed, Verdict},
+    script::Speaker,
     *,
 };
 use crate::tests::Random;

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    frame::{Header, Violation},
     integrity::{
-        TAG_LENGTH,
+        Failure, TAG_LENGTH, TAG_TEXT_LENGTH,
         seal::{Opener, Sealer},
         seal_message::MessageKind,
     },
@@ -56,14 +57,6 @@ impl Run {
     }
 }
 
-fn opening(opener: Opener, reports: bool) -> Opening {
-    Opening {
-        opener,
-        reports,
-        units: Units::default(),
-    }
-}
-
 fn client_rules(limit: u64) -> Rules {
     Rules {
         sealed_close: true,
@@ -72,7 +65,7 @@ fn client_rules(limit: u64) -> Rules {
 }
 
 fn open_with(binding: Binding, rules: Rules, reports: bool) -> Run {
-    let opening = opening(Opener::hmac_sha256(&KEY), reports);
+    let opening = Opening::new(Opener::hmac_sha256(&KEY), reports);
     Run::through(match binding {
         Binding::Frame => Channel::OpenFrames(Box::new(OpenFrames::new(rules, opening))),
         Binding::Message => Channel::OpenMessages(Box::new(OpenMessages::new(rules, opening))),

@@ -58,7 +58,7 @@ fn binding(row: &Value) -> Binding {
 
 fn opened(row: &Value) -> Run {
     let opener = key(row).map_or_else(Opener::sha256, |key| Opener::hmac_sha256(&key));
-    let (rules, opening) = (client_rules(LIMIT), opening(opener, false));
+    let (rules, opening) = (client_rules(LIMIT), Opening::new(opener, false));
     Run::through(match binding(row) {
         Binding::Frame => Channel::OpenFrames(Box::new(OpenFrames::new(rules, opening))),
         Binding::Message => Channel::OpenMessages(Box::new(OpenMessages::new(rules, opening))),

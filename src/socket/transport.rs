@@ -1,11 +1,14 @@
-//! Bytes on their way out of one transport.
+//! Reading from a transport once, and bytes on their way out of one: without ever waiting.
 
 use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
 };
-use tokio::{io::AsyncWrite, time::Instant};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
 /// What a transport has not taken yet; empty, and without memory, nearly always.
 #[derive(Default)]
@@ -93,6 +96,20 @@ impl Outgoing {
         // Sockets shut down at once; one that cannot is broken, and reading will tell.
         let _ = Pin::new(transport).poll_shutdown(cx);
         true
+    }
+}
+
+/// Reads once; 0 is the transport's end.
+pub(super) fn read(
+    transport: &mut (impl AsyncRead + Unpin),
+    space: &mut [u8],
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(space);
+    match Pin::new(transport).poll_read(cx, &mut buffer) {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.filled().len())),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        Poll::Pending => Poll::Pending,
     }
 }
 
