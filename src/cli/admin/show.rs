@@ -35,6 +35,7 @@ fn connections(page: &Value, out: &mut dyn Write) -> io::Result<()> {
     let (shown, total) = (rows.len(), text(page, "total"));
     let header = [
         "ID",
+        "KIND",
         "PEER",
         "ROUTE",
         "OPEN FOR",
@@ -52,6 +53,7 @@ fn connection(row: &Value) -> Row {
     let number = |name| row.get(name).and_then(Value::as_i64);
     vec![
         text(row, "id"),
+        text(row, "kind"),
         text(row, "peer"),
         text(row, "route"),
         number("opened").map_or_else(dash, |opened| duration(now() - opened)),
