@@ -1,4 +1,5 @@
-//! A WebSocket server without TLS that sends every message back.
+//! A server without TLS: of WebSockets, it sends every message back, and it answers plain requests with as
+//! many bytes as they ask for.
 
 use crate::Result;
 use std::io;
@@ -35,7 +36,11 @@ struct Echo {
 impl Echo {
     async fn run(&mut self, mut tcp: TcpStream) -> io::Result<()> {
         tcp.set_nodelay(true)?;
-        let head = self.head(&mut tcp).await?;
+        let mut head = self.head(&mut tcp).await?;
+        while let Some(size) = size_asked_for(&head) {
+            tcp.write_all(&bytes(size)).await?;
+            head = self.head(&mut tcp).await?;
+        }
         tcp.write_all(&switching(&head)?).await?;
         loop {
             let open = self.take_frames()?;
@@ -120,6 +125,21 @@ fn answer(header: &Header, payload: &[u8], out: &mut Vec<u8>) -> bool {
     out.extend_from_slice(answer.encode().as_slice());
     out.extend_from_slice(payload);
     true
+}
+
+/// How many bytes a plain request asks for: `GET /bytes/1024`.
+fn size_asked_for(head: &str) -> Option<usize> {
+    let rest = head.strip_prefix("GET /bytes/")?;
+    rest.split(' ').next()?.parse().ok()
+}
+
+fn bytes(size: usize) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n"
+    );
+    let mut answer = head.into_bytes();
+    answer.resize(answer.len() + size, b'x');
+    answer
 }
 
 fn switching(head: &str) -> io::Result<Vec<u8>> {

@@ -33,7 +33,7 @@ pub(crate) struct Connector {
     tls: Option<TlsConnector>,
 }
 
-/// An open WebSocket.
+/// A connection, which an upgrade makes a WebSocket.
 pub(crate) struct Socket {
     pub(crate) transport: Box<dyn Transport>,
     /// Whether the TLS session was resumed.
@@ -58,25 +58,28 @@ impl Connector {
 
     /// The same, asking for this host, by SNI and in the request.
     pub(crate) async fn open_at(&self, host: &str) -> Result<Socket> {
-        let tcp = TcpStream::connect(self.address).await?;
-        tcp.set_nodelay(true)?;
-        let mut socket = match &self.tls {
-            None => Socket {
-                transport: Box::new(tcp),
-                resumed: false,
-            },
-            Some(tls) => {
-                let name = ServerName::try_from(host.to_owned())?;
-                let stream = tls.connect(name, tcp).await?;
-                let kind = stream.get_ref().1.handshake_kind();
-                Socket {
-                    transport: Box::new(stream),
-                    resumed: kind == Some(HandshakeKind::Resumed),
-                }
-            }
-        };
+        let mut socket = self.connect(host).await?;
         socket.upgrade(host, self.address.port()).await?;
         Ok(socket)
+    }
+
+    /// Connects, and asks for nothing yet.
+    pub(crate) async fn connect(&self, host: &str) -> Result<Socket> {
+        let tcp = TcpStream::connect(self.address).await?;
+        tcp.set_nodelay(true)?;
+        let Some(tls) = &self.tls else {
+            return Ok(Socket {
+                transport: Box::new(tcp),
+                resumed: false,
+            });
+        };
+        let name = ServerName::try_from(host.to_owned())?;
+        let stream = tls.connect(name, tcp).await?;
+        let kind = stream.get_ref().1.handshake_kind();
+        Ok(Socket {
+            transport: Box::new(stream),
+            resumed: kind == Some(HandshakeKind::Resumed),
+        })
     }
 }
 

@@ -14,6 +14,7 @@ mod client;
 mod crowd;
 mod echo;
 mod forward;
+mod get;
 mod handshake;
 mod histogram;
 mod idle;
@@ -40,7 +41,7 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Tool {
-    /// Plain WebSocket echo server.
+    /// Plain server: echoes messages, and answers requests.
     Backend { listen: SocketAddr },
     /// Plain TCP forwarder with 8 KiB buffers: what any proxy has to pay at least.
     Forward { listen: SocketAddr, to: SocketAddr },
@@ -61,6 +62,16 @@ enum Tool {
         /// Messages that each connection has under way.
         #[arg(long)]
         in_flight: usize,
+        #[arg(long)]
+        connections: usize,
+    },
+    /// Plain requests.
+    Get {
+        #[command(flatten)]
+        target: Target,
+        /// Bytes of an answer.
+        #[arg(long)]
+        size: usize,
         #[arg(long)]
         connections: usize,
     },
@@ -185,6 +196,11 @@ async fn use_tool(tool: Tool) -> Result<Value> {
             in_flight,
             connections,
         } => echo::run(&target, size, in_flight, connections).await,
+        Tool::Get {
+            target,
+            size,
+            connections,
+        } => get::run(&target, size, connections).await,
         Tool::Handshake {
             target,
             resumed,

@@ -18,6 +18,10 @@ def echo(size, in_flight, connections):
     return ["echo", "--size", str(size), "--in-flight", str(in_flight), "--connections", str(connections)]
 
 
+def get(size, connections):
+    return ["get", "--size", str(size), "--connections", str(connections)]
+
+
 # `aim`: against whom, and what factor is to be reached. `alone`: no other proxy has such a thing.
 ROWS = [
     row("125 B echo, 1 in flight × 64", "echo", echo(125, 1, 64), "us_per_message", "µs/message", ("floor", 1.1)),
@@ -26,6 +30,8 @@ ROWS = [
     row("1 MiB echo, 2 in flight × 4", "1m", echo(1048576, 2, 4), "ns_per_byte", "ns/byte", ("peer", 0.95)),
     row("full mTLS handshake, upgrade, close", "full", ["handshake"], "us_per_handshake", "µs", ("peer", 0.5)),
     row("resumed handshake, upgrade, close", "resumed", ["handshake", "--resumed"], "us_per_handshake", "µs", ("peer", 0.5), resumes=True),
+    row("GET of 1 KiB, 64 connections", "get", get(1024, 64), "us_per_request", "µs/request", ("peer", 1.0)),
+    row("GET of 1 MiB, 8 connections", "download", get(1048576, 8), "ns_per_byte", "ns/byte", ("peer", 1.0)),
     row("idle connection", "idle", ["idle"], "kib_per_connection", "KiB", ("value", 10.0), fresh=True),
     row("idle connection, sealed frames", "sealed", ["idle", "--sealed"], "kib_per_connection", "KiB", ("value", 12.0), fresh=True, alone=True),
 ]
