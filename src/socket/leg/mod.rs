@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The client's end of a socket.
+/// The client's end of a socket. Dropping it cuts the client off, whatever waits.
 pub trait Leg: Unpin {
     /// Frames as the client sent them: whatever holds them without a copy.
     type Plain: AsRef<[u8]>;
