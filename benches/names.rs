@@ -22,9 +22,9 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use tidegate::credential::CertificateFiles;
 use tidegate::credential::store::Credential;
 use tidegate::credential::store::Resolver;
+use tidegate::credential::{CertificateFiles, pair::FileSource};
 
 fn lookup(criterion: &mut Criterion) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("names");
@@ -32,7 +32,7 @@ fn lookup(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("certificate lookup");
     for count in [1, 1000] {
         let credentials: Vec<_> = (0..count)
-            .map(|number| credential(&folder, number))
+            .map(|number| Arc::new(credential(&folder, number)))
             .collect();
         let resolver = Resolver::new(&credentials);
         let hello = hello(&host(count - 1));
@@ -62,7 +62,11 @@ fn credential(folder: &Path, number: usize) -> Credential {
     fs::set_permissions(&pair.key, fs::Permissions::from_mode(0o600)).unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = i64::try_from(now.as_secs()).unwrap();
-    Credential::load(&pair, now, false, &mut Vec::new()).unwrap()
+    let source = FileSource {
+        files: &pair,
+        allow_readable: false,
+    };
+    Credential::load(&source, now, &mut Vec::new()).unwrap()
 }
 
 /// What a client says first that asks for this host.

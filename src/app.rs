@@ -86,7 +86,7 @@ impl App {
         let candidate = build::prepare(path, None, look).map_err(StartError::Configuration)?;
         reload::log_warnings(&candidate.warnings);
         let reloader = Reloader::new(path, &candidate);
-        let settings = &candidate.settings;
+        let settings = candidate.settings();
         let names: Vec<_> = settings.listeners.iter().map(|l| l.name.clone()).collect();
         let metrics = Metrics::register(&Registry::new(), &names, log_lines_dropped)
             .map_err(|error| StartError::Internal(error.to_string()))?;
@@ -201,10 +201,10 @@ fn bind_listeners(
     candidate: &build::Candidate,
     metrics: &Metrics,
 ) -> Result<BoundListeners, StartError> {
-    let workers = candidate.settings.server.workers;
+    let workers = candidate.settings().server.workers;
     let mut by_worker: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
-    for (index, settings) in candidate.settings.listeners.iter().enumerate() {
+    for (index, settings) in candidate.settings().listeners.iter().enumerate() {
         let refused = |error| StartError::Bind {
             address: settings.address,
             what: format!("listener {}", settings.name),
@@ -231,7 +231,7 @@ fn bind_listeners(
         }
         addresses.push((settings.name.clone(), address));
     }
-    point_redirects(&candidate.settings.listeners, &addresses, &mut by_worker);
+    point_redirects(&candidate.settings().listeners, &addresses, &mut by_worker);
     Ok((by_worker, addresses))
 }
 

@@ -242,7 +242,7 @@ async fn probe_forever(shared: &Shared) {
     loop {
         ticks.tick().await;
         let snapshot = shared.snapshot.load_full();
-        let down = snapshot.backends.iter().flat_map(|backend| {
+        let down = snapshot.routing.backends.iter().flat_map(|backend| {
             let down = backend.servers().iter().filter(|server| !server.is_up());
             down.map(|server| (backend.name.clone(), server.clone()))
         });

@@ -62,7 +62,7 @@ impl Operations for AppOperations {
 
     fn backends_down(&self) -> Vec<String> {
         let snapshot = self.shared.snapshot.load();
-        let backends = snapshot.backends.iter();
+        let backends = snapshot.routing.backends.iter();
         let down =
             backends.filter(|backend| backend.servers().iter().all(|server| !server.is_up()));
         down.map(|backend| backend.name.to_string()).collect()
@@ -89,8 +89,9 @@ impl Operations for AppOperations {
             configured_at: unix_seconds(snapshot.since),
             last_reload: reload_status(&self.last_reload.load()),
             listeners: self.listener_statuses(),
-            routes: route_statuses(snapshot.routes.iter(), &entries),
+            routes: route_statuses(snapshot.routing.routes.iter(), &entries),
             backends: snapshot
+                .routing
                 .backends
                 .iter()
                 .map(|backend| backend_status(backend))

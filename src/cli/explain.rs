@@ -117,7 +117,7 @@ pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError
     let candidate =
         build::prepare(&args.config, None, |_| {}).map_err(ExplainError::Configuration)?;
     let names: Vec<String> = candidate
-        .settings
+        .settings()
         .listeners
         .iter()
         .map(|listener| listener.name.clone())
@@ -125,7 +125,7 @@ pub fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<bool, ExplainError
     let listener = find_listener(args.listener.as_deref(), &names)?;
     let metrics =
         Metrics::unscraped(&names).map_err(|error| ExplainError::Internal(error.to_string()))?;
-    let lists = candidate.settings.tls.clients.crl.clone();
+    let lists = candidate.settings().tls.clients.crl.clone();
     let snapshot = candidate.snapshot(0, &metrics, &Registry::default());
     let walk = Walk {
         args,
@@ -265,7 +265,8 @@ impl Walk<'_> {
     }
 
     fn request(&mut self, head: &Head<'_>, client: &Client) -> Result<(), Refused> {
-        let route = match self.snapshot.routes.lookup(head.host(), head.path()) {
+        let routes = &self.snapshot.routing.routes;
+        let route = match routes.lookup(head.host(), head.path()) {
             Ok(Some(route)) => route,
             Ok(None) => {
                 let (host, path) = (head.host(), head.path());

@@ -13,6 +13,7 @@ use std::{
     fmt, fs,
     io::{self, Read},
     path::Path,
+    sync::Arc,
 };
 use toml::de::DeTable;
 
@@ -52,14 +53,32 @@ pub struct Refused {
 
 /// Reads a configuration's file. Paths in it are relative to the file's folder.
 pub fn load(path: &Path) -> Result<Loaded, Refused> {
+    parse_file(path, &read_text(path)?)
+}
+
+/// The same, but where the file holds the text of `in_use`, which it was loaded from, that is
+/// returned and nothing is parsed again.
+pub fn load_changed(path: &Path, in_use: Option<&Arc<Loaded>>) -> Result<Arc<Loaded>, Refused> {
+    let text = read_text(path)?;
+    match in_use.filter(|loaded| loaded.source.is_of(&text)) {
+        Some(loaded) => Ok(Arc::clone(loaded)),
+        None => parse_file(path, &text).map(Arc::new),
+    }
+}
+
+fn parse_file(path: &Path, text: &str) -> Result<Loaded, Refused> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&path.display().to_string(), text, folder)
+}
+
+fn read_text(path: &Path) -> Result<String, Problems> {
     let name = path.display().to_string();
     let content = read(path).map_err(|error| unreadable(&name, &error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
     match String::from_utf8(content) {
         // What stands in a key's file must not be shown, as a problem of each line would.
-        Ok(text) if text.starts_with(PEM) => Err(no_configuration(&name).into()),
-        Ok(text) => parse(&name, &text, folder),
-        Err(error) => Err(not_utf8(&name, error.as_bytes(), &error.utf8_error()).into()),
+        Ok(text) if text.starts_with(PEM) => Err(no_configuration(&name)),
+        Ok(text) => Ok(text),
+        Err(error) => Err(not_utf8(&name, error.as_bytes(), &error.utf8_error())),
     }
 }
 

@@ -27,7 +27,7 @@ pub use self::{
     admin_address::{NoAdminAddress, admin_address},
     diagnostic::{Coloured, Diagnostic, Severity},
     keyring::{load_keyring, parse_keyring},
-    load::{Loaded, Problems, Refused, load, parse},
+    load::{Loaded, Problems, Refused, load, load_changed, parse},
     settings::{NamedFiles, Settings},
     source::Source,
 };

@@ -40,6 +40,11 @@ impl Source {
         Self { text, places }
     }
 
+    /// Whether the settings came from this text.
+    pub(super) fn is_of(&self, text: &str) -> bool {
+        self.text.content == text
+    }
+
     /// Every file that the configuration names, in its order: what has to be read and watched.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.places.paths.iter().map(|(path, _)| path.as_path())

@@ -1,8 +1,10 @@
 //! Certificates and keys as they are kept: read, checked, chosen by name.
 
 pub mod file;
+pub mod pair;
 pub mod pem;
 pub mod private_key;
+pub mod source;
 pub mod store;
 use std::{
     fmt,
@@ -18,10 +20,10 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// A file that cannot be used: which, what was found in it, and what to do.
+/// What cannot be used: where it is, what was found there, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaterialError {
-    /// The file, as the configuration names it.
+    /// The file or other place, as the configuration names it.
     pub path: PathBuf,
     /// What was found.
     pub message: String,

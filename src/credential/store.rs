@@ -1,14 +1,20 @@
 //! Certificate chains and their keys: read whole, checked as a pair, chosen by SNI.
 
-use super::{CertificateFiles, MaterialError, file};
-use crate::credential::{pem::Block, private_key};
+use super::{
+    MaterialError, file, private_key,
+    source::{Material, Source, Version},
+};
 use rustls::{
-    crypto::aws_lc_rs::sign::any_supported_type,
     pki_types::CertificateDer,
     server::{ClientHello, ResolvesServerCert},
-    sign::{CertifiedKey, SigningKey},
+    sign::CertifiedKey,
 };
-use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use x509_parser::{
     certificate::X509Certificate, extensions::GeneralName, prelude::FromDer, time::ASN1Time,
 };
@@ -17,12 +23,18 @@ use x509_parser::{
 pub struct Credential {
     certified: Arc<CertifiedKey>,
     names: Vec<String>,
-    /// The name of the chain's file, for metrics and messages.
-    pub name: String,
+    /// Where the chain is, as the configuration names it; its name in metrics and messages.
+    pub place: PathBuf,
+    /// Start of validity of the leaf, in seconds since 1970.
+    not_before: i64,
     /// End of validity of the leaf, in seconds since 1970.
     pub not_after: i64,
     /// URI SAN of the leaf, for `By` in X-Forwarded-Client-Cert.
     pub uri: Option<String>,
+    /// What was allowed of it, and is probably not meant.
+    pub warnings: Vec<MaterialError>,
+    /// What its source said before it was asked.
+    pub version: Option<Version>,
 }
 
 /// Chooses a certificate by SNI: exact name, then wildcard, then the first configured.
@@ -34,30 +46,32 @@ pub struct Resolver {
 }
 
 impl Credential {
-    /// Reads and verifies one pair.
+    /// Asks a source for a pair and verifies it.
     ///
-    /// `now` is in seconds since 1970. Refused: unreadable or empty files, a key that others may
-    /// read (unless `allow_readable_keys`, then a warning), a key of another certificate, a chain
-    /// out of order, a leaf outside its validity period. Warned of: a leaf that is not for servers.
+    /// `now` is in seconds since 1970. Refused: what the source cannot give, a key of another
+    /// certificate, a chain out of order, a leaf outside its validity period. Warned of: a leaf that
+    /// is not for servers. Warnings are appended where it is refused too.
     pub fn load(
-        pair: &CertificateFiles,
+        source: &dyn Source,
         now: i64,
-        allow_readable_keys: bool,
         warnings: &mut Vec<MaterialError>,
     ) -> Result<Self, MaterialError> {
-        let chain = file::certificates(&pair.chain)?;
-        let key = read_key(&pair.key, allow_readable_keys, warnings)?;
-        let signing = signing_key(&pair.key, &key)?;
-        private_key::refuse_explicit_curve(&pair.chain, &chain)?;
-        let certified = CertifiedKey::new(chain, signing);
-        certified.keys_match().map_err(|_| {
-            MaterialError::new(
-                &pair.key,
-                format!("the key does not belong to the certificate in {}", pair.chain.display()),
-                "install the key that the certificate was issued for; if a renewal is being written, the next look will find both",
-            )
-        })?;
-        Self::describe(pair, certified, now, warnings)
+        let version = source.version();
+        let mut found = Vec::new();
+        let verified = source
+            .material(&mut found)
+            .and_then(|material| Self::verify(material, now, &mut found));
+        warnings.extend(found.iter().cloned());
+        Ok(Self {
+            warnings: found,
+            version,
+            ..verified?
+        })
+    }
+
+    /// Whether the leaf's validity period includes a time in seconds since 1970.
+    pub fn is_valid(&self, now: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&now)
     }
 
     /// How many certificates its chain has.
@@ -65,34 +79,51 @@ impl Credential {
         self.certified.cert.len()
     }
 
-    fn describe(
-        pair: &CertificateFiles,
-        certified: CertifiedKey,
+    fn verify(
+        material: Material,
         now: i64,
         warnings: &mut Vec<MaterialError>,
     ) -> Result<Self, MaterialError> {
-        let parsed = parse_chain(&pair.chain, &certified.cert)?;
-        check_order(&pair.chain, &parsed)?;
+        let Material {
+            chain,
+            key,
+            chain_place: place,
+            key_place,
+        } = material;
+        private_key::refuse_explicit_curve(&place, &chain)?;
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match().map_err(|_| {
+            MaterialError::new(
+                &key_place,
+                format!("the key does not belong to the certificate in {}", place.display()),
+                "install the key that the certificate was issued for; if a renewal is being written, the next look will find both",
+            )
+        })?;
+        let parsed = parse_chain(&place, &certified.cert)?;
+        check_order(&place, &parsed)?;
         let Some(leaf) = parsed.first() else {
-            return Err(file::no_certificate(&pair.chain));
+            return Err(file::no_certificate(&place));
         };
-        check_validity(&pair.chain, leaf, now)?;
-        warnings.extend(purpose_problem(&pair.chain, leaf));
-        warnings.extend(names_problem(&pair.chain, leaf));
+        check_validity(&place, leaf, now)?;
+        warnings.extend(purpose_problem(&place, leaf));
+        warnings.extend(names_problem(&place, leaf));
         let (names, uri) = names_of(leaf);
         Ok(Self {
             names,
             uri,
-            name: pair.chain.display().to_string(),
+            not_before: leaf.validity().not_before.timestamp(),
             not_after: leaf.validity().not_after.timestamp(),
+            place,
             certified: Arc::new(certified),
+            warnings: Vec::new(),
+            version: None,
         })
     }
 }
 
 impl Resolver {
     /// A resolver over `credentials`, in order of configuration.
-    pub fn new(credentials: &[Credential]) -> Self {
+    pub fn new(credentials: &[Arc<Credential>]) -> Self {
         let mut resolver = Self {
             exact: HashMap::new(),
             wildcard: HashMap::new(),
@@ -151,36 +182,6 @@ impl fmt::Debug for Resolver {
             .field("names", &self.exact.len())
             .finish_non_exhaustive()
     }
-}
-
-fn read_key(
-    path: &Path,
-    allow_readable: bool,
-    warnings: &mut Vec<MaterialError>,
-) -> Result<Block, MaterialError> {
-    if let Some(mut problem) = file::readable_by_others(path)? {
-        problem
-            .hint
-            .push_str(", or set tls.allow_readable_keys = true");
-        if !allow_readable {
-            return Err(problem);
-        }
-        warnings.push(problem);
-    }
-    file::private_key(path)
-}
-
-fn signing_key(path: &Path, key: &Block) -> Result<Arc<dyn SigningKey>, MaterialError> {
-    let unusable = |error: &dyn fmt::Display| {
-        MaterialError::new(
-            path,
-            format!("the private key cannot be used: {error}"),
-            private_key::EXPECTED,
-        )
-    };
-    let der = private_key::der(key).ok_or_else(|| unusable(&"it is of an unknown kind"))?;
-    // From what is overwritten afterwards, which `CryptoProvider::key_provider` would copy.
-    any_supported_type(&der).map_err(|error| unusable(&error))
 }
 
 /// RFC 9525 section 6.3: clients compare names with the subjectAltName alone.

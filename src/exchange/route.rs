@@ -34,7 +34,7 @@ pub fn find<'s>(
     if snapshot.mode(visit.listener.index, Some(head.host())) != asked {
         return Err(RequestEnding::Misdirected.into());
     }
-    let found = snapshot.routes.lookup(head.host(), head.path());
+    let found = snapshot.routing.routes.lookup(head.host(), head.path());
     found
         .map_err(|ambiguity| Refusal::new(RequestEnding::Malformed, ambiguity))?
         .ok_or_else(|| {

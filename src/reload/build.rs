@@ -1,45 +1,47 @@
 //! A configuration and everything that it names → a snapshot, whole or not at all.
 
+use super::making::{Plan, Planned};
 use crate::{
     admin,
-    backend::{
-        Backend, BackendSettings,
-        registry::{Configuring, Registry},
-    },
+    backend::{BackendSettings, registry::Registry},
     config::{self, Diagnostic, Loaded, Problems, Refused, Settings, Source},
-    credential::MaterialError,
+    credential::{MaterialError, file, source::Source as _},
     integrity::keyring::Keyring,
-    observe::{Expiry, ExpiryKind, Metrics, Naming, RouteNames},
+    observe::{Expiry, ExpiryKind, Metrics},
     policy::route::{Duplicate, RouteTable},
     runtime::clock::unix_time,
-    snapshot::{Parts, Route, Snapshot, rulebook::Rulebook, settings::RouteSettings},
+    snapshot::{Parts, Snapshot, rulebook::Rulebook, settings::RouteSettings},
     tls::{Contents, TlsSettings, trust::Trust},
     watch::look,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// A configuration whose files have been read and verified; nothing of it is in use yet.
 pub struct Candidate {
-    /// What the configuration says.
-    pub settings: Settings,
+    /// What the configuration says; the very one in use where its text has not changed.
+    pub loaded: Arc<Loaded>,
     /// What is allowed, and probably not meant.
     pub warnings: Vec<Diagnostic>,
     /// SHA-256 of every file that was read; `None`: it could not be read.
     pub digests: Digests,
-    trust: Trust,
-    keyring: Keyring,
-    routes: RouteTable<Planned>,
-    backends: Vec<Arc<BackendSettings>>,
+    trust: Arc<Trust>,
+    keyring: Arc<Keyring>,
+    routing: Plan,
 }
 
-/// A route with the backend that it leads to, neither of them in use yet.
-struct Planned {
-    settings: RouteSettings,
-    backend: Arc<BackendSettings>,
+/// What a candidate follows, and shares whatever has not changed with.
+#[derive(Clone, Copy)]
+pub struct InUse<'a> {
+    /// What the configuration says.
+    pub loaded: &'a Arc<Loaded>,
+    /// What its files held.
+    pub digests: &'a Digests,
+    /// What was made of it.
+    pub snapshot: &'a Snapshot,
 }
 
 /// What files held, by path.
@@ -47,44 +49,57 @@ pub type Digests = BTreeMap<PathBuf, Option<[u8; 32]>>;
 
 /// Reads and verifies a configuration and every file that it names; returns all problems at once.
 ///
-/// `in_use` is the trust that this would follow, if any. `look` is told the files before they are
-/// read, so that whoever watches them misses nothing.
+/// Of `in_use`, which this would follow, everything is shared that has not changed. `look` is told
+/// the files before they are read, so that whoever watches them misses nothing.
 pub fn prepare(
     path: &Path,
-    in_use: Option<&Trust>,
+    in_use: Option<InUse<'_>>,
     look: impl FnOnce(&[PathBuf]),
 ) -> Result<Candidate, Vec<Diagnostic>> {
+    let trust_in_use = in_use.map(|in_use| &in_use.snapshot.trust);
+    let loaded = config::load_changed(path, in_use.map(|in_use| in_use.loaded))
+        .map_err(|refused| all_problems(refused, trust_in_use))?;
     let Loaded {
         settings,
-        mut warnings,
+        warnings,
         source,
-    } = config::load(path).map_err(|refused| all_problems(refused, in_use))?;
-    let mut paths: Vec<PathBuf> = source.paths().map(Path::to_owned).collect();
-    paths.insert(0, path.to_owned());
+    } = &*loaded;
+    let mut warnings = warnings.clone();
+    let paths = paths(path, settings, source);
     look(&paths);
     let digests = digests(&paths);
     let mut problems = Vec::new();
-    let trust = load_trust(&settings.tls, in_use, &source, &mut warnings, &mut problems);
-    let backends: Vec<_> = settings.backends.iter().cloned().map(Arc::new).collect();
-    let routes = plan(&settings.routes, &backends, &source, &mut problems);
-    warn_of_token(&settings, &source, &mut warnings);
-    let keyring = load_keys(settings.keyring.as_deref(), &source, &mut problems);
-    match (trust, routes, keyring) {
-        (Some(trust), Some(routes), Some(keyring)) if problems.is_empty() => Ok(Candidate {
-            settings,
+    let tls = &settings.tls;
+    let trust = load_trust(tls, trust_in_use, source, &mut warnings, &mut problems);
+    let routing = plan_or_share(&loaded, in_use, &mut problems);
+    warn_of_token(settings, source, &mut warnings);
+    let keyring = kept_keys(settings.keyring.as_deref(), in_use, &digests)
+        .or_else(|| load_keys(settings.keyring.as_deref(), source, &mut problems).map(Arc::new));
+    match (trust, routing, keyring) {
+        (Some(trust), Some(routing), Some(keyring)) if problems.is_empty() => Ok(Candidate {
+            loaded,
             warnings,
             digests,
             trust,
             keyring,
-            routes,
-            backends,
+            routing,
         }),
         _ => Err(warnings.into_iter().chain(problems).collect()),
     }
 }
 
+/// The configuration's file first, then what it names, then what else its credentials depend on.
+fn paths(path: &Path, settings: &Settings, source: &Source) -> Vec<PathBuf> {
+    let named = source.paths().map(Path::to_owned);
+    let mut paths: Vec<PathBuf> = [path.to_owned()].into_iter().chain(named).collect();
+    let known: HashSet<PathBuf> = paths.iter().cloned().collect();
+    let watched = settings.tls.sources().flat_map(|source| source.watched());
+    paths.extend(watched.filter(|path| !known.contains(path)));
+    paths
+}
+
 /// The problems of a refused configuration, and those of the files that it names.
-fn all_problems(refused: Refused, in_use: Option<&Trust>) -> Vec<Diagnostic> {
+fn all_problems(refused: Refused, in_use: Option<&Arc<Trust>>) -> Vec<Diagnostic> {
     let Refused {
         problems: Problems(mut problems),
         rest,
@@ -101,6 +116,11 @@ fn all_problems(refused: Refused, in_use: Option<&Trust>) -> Vec<Diagnostic> {
 }
 
 impl Candidate {
+    /// What the configuration says.
+    pub fn settings(&self) -> &Settings {
+        &self.loaded.settings
+    }
+
     /// The rules that open sockets would be judged by.
     pub fn rulebook(&self) -> Rulebook<'_> {
         let Settings {
@@ -108,8 +128,16 @@ impl Candidate {
             listeners,
             tls,
             ..
-        } = &self.settings;
+        } = self.settings();
         Rulebook::new(&self.trust, routes, listeners, tls.clients.mode)
+    }
+
+    /// Whether open sockets would be judged as the snapshot in use judges them.
+    pub fn judges_like(&self, in_use: &Snapshot) -> bool {
+        let same = |routing| Arc::ptr_eq(routing, &in_use.routing);
+        matches!(&self.routing, Plan::InUse(routing) if same(routing))
+            && Arc::ptr_eq(&self.keyring, &in_use.keyring)
+            && self.trust.digest() == in_use.trust.digest()
     }
 
     /// How many certificates, CAs and lists each file gave.
@@ -126,71 +154,27 @@ impl Candidate {
     /// left out.
     pub fn snapshot(self, generation: u64, metrics: &Metrics, servers: &Registry) -> Snapshot {
         let Self {
-            settings,
+            loaded,
             trust,
             keyring,
-            routes,
-            backends,
+            routing,
             ..
         } = self;
+        let settings = &loaded.settings;
         let ids: Vec<_> = keyring.iter().map(|key| key.kid.to_string()).collect();
         metrics.set_integrity_keys(&ids);
         let expiries = expiries(&trust, &keyring);
         metrics.set_expiries(expiries.clone());
-        let mut making = Making::new(metrics, servers);
+        let admin = settings.admin.as_ref();
         Snapshot::new(Parts {
             generation,
             trust,
-            backends: backends.iter().map(|it| making.backend(it)).collect(),
-            routes: routes.map(|planned| making.route(planned)),
+            routing: routing.come_into_use(settings, metrics, servers),
             expiries,
             keyring,
-            limits: settings.limits,
-            timeouts: settings.timeouts,
-            token_file: settings.admin.and_then(|admin| admin.token_file),
-            listeners: settings.listeners,
-            mode: settings.tls.clients.mode,
-        })
-    }
-}
-
-/// Routes and backends as they come into use; a backend is made once for all of its routes.
-struct Making<'m> {
-    naming: Naming<'m>,
-    servers: Configuring<'m>,
-    backends: HashMap<String, Arc<Backend>>,
-}
-
-impl<'m> Making<'m> {
-    fn new(metrics: &'m Metrics, servers: &'m Registry) -> Self {
-        Self {
-            naming: metrics.naming(),
-            servers: servers.configure(),
-            backends: HashMap::new(),
-        }
-    }
-
-    fn backend(&mut self, settings: &BackendSettings) -> Arc<Backend> {
-        let (naming, servers) = (&self.naming, &mut self.servers);
-        let entry = self.backends.entry(settings.name.clone());
-        let make = || {
-            let metrics = naming.backend(&settings.name);
-            Arc::new(Backend::new(settings, metrics, servers))
-        };
-        Arc::clone(entry.or_insert_with(make))
-    }
-
-    fn route(&mut self, planned: Planned) -> Arc<Route> {
-        let Planned { settings, backend } = planned;
-        let names = RouteNames {
-            route: &settings.name,
-            backend: &backend.name,
-        };
-        Arc::new(Route {
-            name: settings.name.as_str().into(),
-            metrics: self.naming.route(names),
-            backend: self.backend(&backend),
-            settings,
+            limits: settings.limits.clone(),
+            timeouts: settings.timeouts.clone(),
+            token_file: admin.and_then(|admin| admin.token_file.clone()),
         })
     }
 }
@@ -209,11 +193,11 @@ fn expiries(trust: &Trust, keyring: &Keyring) -> Vec<Expiry> {
 
 fn load_trust(
     tls: &TlsSettings,
-    in_use: Option<&Trust>,
+    in_use: Option<&Arc<Trust>>,
     source: &Source,
     warnings: &mut Vec<Diagnostic>,
     problems: &mut Vec<Diagnostic>,
-) -> Option<Trust> {
+) -> Option<Arc<Trust>> {
     let place = |error: MaterialError| {
         let message = format!("{}: {}", error.path.display(), error.message);
         source.diagnose_path(&error.path, message, error.hint)
@@ -224,6 +208,34 @@ fn load_trust(
     trust
         .map_err(|errors| problems.extend(errors.into_iter().map(place)))
         .ok()
+}
+
+/// The routing in use as long as the settings that it was made of are the same, else a new one.
+fn plan_or_share(
+    loaded: &Arc<Loaded>,
+    in_use: Option<InUse<'_>>,
+    problems: &mut Vec<Diagnostic>,
+) -> Option<Plan> {
+    let Loaded {
+        settings, source, ..
+    } = &**loaded;
+    let same = |old: &Arc<Loaded>| Arc::ptr_eq(old, loaded) || route_alike(&old.settings, settings);
+    if let Some(in_use) = in_use.filter(|it| same(it.loaded)) {
+        return Some(Plan::InUse(Arc::clone(&in_use.snapshot.routing)));
+    }
+    let backends: Vec<_> = settings.backends.iter().cloned().map(Arc::new).collect();
+    let routes = plan(&settings.routes, &backends, source, problems)?;
+    Some(Plan::New {
+        routes: Box::new(routes),
+        backends,
+    })
+}
+
+fn route_alike(old: &Settings, new: &Settings) -> bool {
+    old.routes == new.routes
+        && old.backends == new.backends
+        && old.listeners == new.listeners
+        && old.tls.clients.mode == new.tls.clients.mode
 }
 
 /// Every route with its backend, by host and path.
@@ -284,6 +296,23 @@ fn warn_of_token(settings: &Settings, source: &Source, warnings: &mut Vec<Diagno
         let hint = "put one token into a file for its owner alone; until then writing calls from other machines are refused";
         warnings.push(source.diagnose_path(path, message, hint).warning());
     }
+}
+
+/// The keyring in use, where its file holds what it held, and for its owner alone.
+fn kept_keys(
+    path: Option<&Path>,
+    in_use: Option<InUse<'_>>,
+    digests: &Digests,
+) -> Option<Arc<Keyring>> {
+    let in_use = in_use.filter(|it| it.loaded.settings.keyring.as_deref() == path)?;
+    if let Some(path) = path {
+        let digest = digests.get(path).copied().flatten()?;
+        let held = in_use.digests.get(path).copied().flatten()?;
+        if held != digest || file::owner_only(path).is_err() {
+            return None;
+        }
+    }
+    Some(Arc::clone(&in_use.snapshot.keyring))
 }
 
 fn load_keys(

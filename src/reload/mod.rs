@@ -10,19 +10,22 @@ pub mod build;
 pub mod changes;
 mod keys;
 pub mod last;
+mod making;
 mod outcome;
 mod review;
+#[cfg(test)]
+mod sharing;
 mod widened;
 
 use crate::{
-    config::{Diagnostic, Settings, Severity},
+    config::{Diagnostic, Loaded, Settings, Severity},
     observe::{Trigger, event},
     runtime::clock::unix_time,
     snapshot::{Snapshot, rulebook::Rulebook},
     worker::Shared,
 };
 use arc_swap::ArcSwap;
-use build::{Candidate, Digests};
+use build::{Candidate, Digests, InUse};
 use last::Attempt;
 use review::{Closings, Withdrawn};
 use std::{
@@ -38,7 +41,7 @@ pub use review::Touched;
 /// Puts new configurations to use.
 pub struct Reloader {
     path: PathBuf,
-    settings: Settings,
+    loaded: Arc<Loaded>,
     digests: Digests,
     closings: Closings,
     last: Arc<ArcSwap<Attempt>>,
@@ -50,7 +53,7 @@ impl Reloader {
         let last = Attempt::start(&candidate.warnings, SystemTime::now());
         Self {
             path: path.to_owned(),
-            settings: candidate.settings.clone(),
+            loaded: Arc::clone(&candidate.loaded),
             digests: candidate.digests.clone(),
             closings: Closings::default(),
             last: Arc::new(ArcSwap::from_pointee(last)),
@@ -59,7 +62,7 @@ impl Reloader {
 
     /// The settings in use.
     pub fn settings(&self) -> &Settings {
-        &self.settings
+        &self.loaded.settings
     }
 
     /// The last attempt, now and later; a preview is not one.
@@ -105,7 +108,12 @@ impl Reloader {
         }
         let (generation, candidate) = {
             let in_use = shared.snapshot.load();
-            let candidate = build::prepare(&self.path, Some(&in_use.trust), look);
+            let known = InUse {
+                loaded: &self.loaded,
+                digests: &self.digests,
+                snapshot: &in_use,
+            };
+            let candidate = build::prepare(&self.path, Some(known), look);
             (in_use.generation, candidate)
         };
         let candidate = match candidate {
@@ -113,18 +121,16 @@ impl Reloader {
             Err(problems) => return Outcome::Failed { problems },
         };
         let name = self.path.display().to_string();
-        let fixed = changes::fixed(&self.settings, &candidate.settings, &name);
+        let (old, new) = (self.settings(), candidate.settings());
+        let fixed = changes::fixed(old, new, &name);
         if !fixed.is_empty() {
             return Outcome::Failed { problems: fixed };
         }
-        let changes = changes::between(
-            (&self.settings, &self.digests),
-            (&candidate.settings, &candidate.digests),
-        );
+        let changes = changes::between((old, &self.digests), (new, &candidate.digests));
         if changes.is_empty() && self.digests == candidate.digests {
             return Outcome::Unchanged { generation };
         }
-        let mut warnings = widened::widened(&self.settings, &candidate.settings, &name);
+        let mut warnings = widened::widened(old, new, &name);
         if !preview {
             log_warnings(&warnings);
         }
@@ -149,7 +155,7 @@ impl Reloader {
         generation: u64,
     ) -> Vec<Touched> {
         let old = shared.snapshot.load_full();
-        self.settings = candidate.settings.clone();
+        self.loaded = Arc::clone(&candidate.loaded);
         self.digests = candidate.digests.clone();
         log_warnings(&candidate.warnings);
         let snapshot = candidate.snapshot(generation, &shared.metrics, &shared.servers);
@@ -158,6 +164,9 @@ impl Reloader {
         shared.handshakes.limit_changed();
         let snapshot = shared.snapshot.load_full();
         warn_of_expiry(&snapshot);
+        if snapshot.judges_like(&old) && self.closings.is_empty() {
+            return Vec::new();
+        }
         let keyed = keys::withdrawn(&shared.connections, &old.keyring, &snapshot.keyring);
         for withdrawn in &keyed {
             // At once, and not spread: whoever has the key can forge what they carry.
@@ -184,7 +193,7 @@ impl Reloader {
         found.renew();
         let withdrawn = found.withdrawn;
         let touched = withdrawn.iter().map(Withdrawn::touched).collect();
-        let spread = self.settings.tls.clients.close_spread;
+        let spread = self.settings().tls.clients.close_spread;
         let now = tokio::time::Instant::now();
         let new = self.closings.replace(withdrawn, spread, now);
         new.iter().for_each(Withdrawn::log);
@@ -204,6 +213,9 @@ fn no_file(path: &Path) -> Option<Diagnostic> {
 /// The open sockets that would end if this were put to use.
 async fn would_touch(shared: &Shared, candidate: &Candidate, waiting: &Closings) -> Vec<Touched> {
     let old = shared.snapshot.load_full();
+    if candidate.judges_like(&old) && waiting.is_empty() {
+        return Vec::new();
+    }
     let before = *old.trust.digest();
     let keyed = keys::withdrawn(&shared.connections, &old.keyring, candidate.keyring());
     drop(old);

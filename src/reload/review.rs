@@ -191,6 +191,11 @@ impl Closings {
         new
     }
 
+    /// Whether no socket is to end.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn standings(&self) -> HashMap<ConnectionId, Standing> {
         let all = self.0.iter();
         all.map(|(_, it)| (it.entry.id, it.standing)).collect()

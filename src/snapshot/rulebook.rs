@@ -50,7 +50,7 @@ impl<'s> Rulebook<'s> {
 
     /// The rules of a snapshot.
     pub fn of(snapshot: &'s Snapshot) -> Self {
-        let routes = snapshot.routes.iter().map(|route| &route.settings);
+        let routes = snapshot.routing.routes.iter().map(|route| &route.settings);
         Self::with_defaults(&snapshot.trust, routes, snapshot.defaults().collect())
     }
 
@@ -162,13 +162,13 @@ fn claim(route: &RouteSettings) -> u64 {
     hasher.finish()
 }
 
-/// Judges a socket that has just been listed, where its snapshot is no longer the one in use: its
+/// Judges a socket that has just been listed, where the snapshot in use judges otherwise: its
 /// certificate, and the key that its tags depend on.
 ///
 /// A reload walks the list after it has published: either it finds the socket there, or the
 /// socket finds its snapshot here.
 pub fn recheck(used: &Snapshot, current: &Snapshot, entry: &Entry) {
-    if used.generation == current.generation {
+    if used.judges_like(current) {
         return;
     }
     let kept = |kid| current.keyring.check_kept(kid, &used.keyring).is_ok();

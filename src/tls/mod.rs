@@ -1,8 +1,12 @@
 //! TLS towards the clients: credentials, trust, and the stream that carries records.
 
-use crate::{credential::CertificateFiles, policy::ClientCertMode};
+use crate::{
+    credential::{CertificateFiles, pair::FileSource},
+    policy::ClientCertMode,
+};
 use std::{path::PathBuf, time::Duration};
 
+mod authorities;
 pub mod client;
 mod constraints;
 mod contents;
@@ -36,6 +40,16 @@ pub struct TlsSettings {
     pub allow_readable_keys: bool,
     /// File with the keys of session tickets, to share with other proxies; `None`: own keys.
     pub ticket_keys: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// Where its credentials come from, the default first.
+    pub fn sources(&self) -> impl Iterator<Item = FileSource<'_>> {
+        self.certificates.iter().map(|files| FileSource {
+            files,
+            allow_readable: self.allow_readable_keys,
+        })
+    }
 }
 
 /// The lowest TLS version accepted.

@@ -72,6 +72,15 @@ pub(super) struct Findings {
     pub(super) problems: Vec<MaterialError>,
 }
 
+impl Findings {
+    /// Adds what was found before, for what has not changed since.
+    pub(super) fn repeat(&mut self, before: &Self) {
+        self.expiries.extend_from_slice(&before.expiries);
+        self.contents.extend_from_slice(&before.contents);
+        self.warnings.extend_from_slice(&before.warnings);
+    }
+}
+
 /// Every list of the files that the settings name, the newest first.
 pub(super) fn load(
     clients: &ClientTrust,

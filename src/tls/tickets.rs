@@ -57,8 +57,10 @@ const HINT: &str = "expected on each line 32 to 80 random bytes in base64url: `o
 pub type Binding = [u8; 33];
 
 /// The keys of a `tls.ticket_keys` file; the first seals.
+#[derive(PartialEq)]
 pub struct TicketKeys(Vec<TicketKey>);
 
+#[derive(PartialEq)]
 struct TicketKey {
     name: [u8; NAME],
     secret: Zeroizing<[u8; 32]>,

@@ -6,16 +6,17 @@
 //! judged again with [`Trust::standing`].
 
 use super::{
-    ClientTrust, CrlPolicy, MinVersion, TlsSettings,
+    MinVersion, TlsSettings,
+    authorities::Authorities,
     contents::{self, Contents, Kind},
-    path::{self, GoodPath, Paths},
-    revocation::{self, Findings, Issuers, RevocationList, status::Lists},
+    path::GoodPath,
+    revocation::Findings,
     tickets::{Binding, OwnKeys, TicketKeys, Tickets},
-    verifier::Verifier,
 };
 use crate::{
     credential::{
-        MaterialError, file,
+        MaterialError,
+        source::{Source, Version},
         store::{Credential, Resolver},
     },
     observe::{Expiry, ExpiryKind},
@@ -23,16 +24,12 @@ use crate::{
 };
 use rustls::{
     CertificateError, ServerConfig, SupportedProtocolVersion,
-    crypto::{CryptoProvider, aws_lc_rs},
+    crypto::aws_lc_rs,
     pki_types::CertificateDer,
-    server::{
-        NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier, danger::ClientCertVerifier,
-    },
+    server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier},
     version::{TLS12, TLS13},
 };
-use sha2::{Digest, Sha256};
-use std::{fmt::Display, path::Path, sync::Arc};
-use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+use std::{collections::HashMap, fmt::Display, path::Path, sync::Arc};
 
 /// Credentials and trust of one snapshot.
 pub struct Trust {
@@ -40,12 +37,7 @@ pub struct Trust {
     /// Absent where no CA is configured: then nothing can ask for a certificate.
     optional: Option<Arc<ServerConfig>>,
     required: Option<Arc<ServerConfig>>,
-    /// What handshakes ask, to ask again later; absent where no CA is configured.
-    verifier: Option<Verifier>,
-    /// The same for the same CAs, CRLs and policies.
-    digest: [u8; 32],
-    /// For tickets where none are shared; they outlive a reload.
-    own_keys: OwnKeys,
+    parts: Parts,
     /// When what expires, for metrics and the status.
     pub expiries: Vec<Expiry>,
     /// How many certificates, CAs and lists each file holds.
@@ -54,58 +46,67 @@ pub struct Trust {
     pub server_uri: Option<String>,
 }
 
-/// The client CAs of a snapshot, ready to build a verifier from.
-struct Authorities {
-    certificates: Vec<CertificateDer<'static>>,
-    lists: Vec<RevocationList>,
-    digest: [u8; 32],
+/// What a trust is made of; the next one shares what has not changed.
+struct Parts {
+    credentials: Vec<Arc<Credential>>,
+    authorities: Arc<Authorities>,
+    /// The proxy's own are for tickets where none are shared; they outlive a reload.
+    tickets: Tickets,
+    min_version: MinVersion,
 }
 
 impl Trust {
     /// Reads every file that `settings` name and verifies them together.
     ///
-    /// What does not depend on them is taken over from the trust in use, if there is one: tickets
-    /// and verified chains stay good under the same CAs, CRLs and policies. `now` is in seconds
-    /// since 1970. Returns all problems at once; warnings are appended.
+    /// What has not changed is shared with the trust in use, if there is one, the whole of it where
+    /// nothing has: tickets and verified chains stay good under the same CAs, CRLs and policies.
+    /// `now` is in seconds since 1970. Returns all problems at once; warnings are appended.
     pub fn load(
         settings: &TlsSettings,
-        in_use: Option<&Trust>,
+        in_use: Option<&Arc<Trust>>,
         now: i64,
         warnings: &mut Vec<MaterialError>,
-    ) -> Result<Self, Vec<MaterialError>> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
+    ) -> Result<Arc<Self>, Vec<MaterialError>> {
         let mut findings = Findings::default();
-        let credentials = load_credentials(settings, now, &mut findings);
-        let authorities = load_authorities(&settings.clients, &provider, now, &mut findings);
-        let tickets = load_tickets(settings, in_use, &mut findings);
-        let Findings {
-            expiries,
-            contents,
-            warnings: found,
-            problems,
-        } = findings;
-        warnings.extend(found);
-        let Some(tickets) = tickets.filter(|_| problems.is_empty()) else {
-            return Err(problems);
+        let before = in_use.map(|trust| &trust.parts);
+        let credentials = load_credentials(settings, before, now, &mut findings);
+        let authorities = before.map(|parts| &parts.authorities);
+        let authorities = Authorities::load(&settings.clients, authorities, now, &mut findings);
+        let tickets = load_tickets(settings, before, &mut findings);
+        warnings.append(&mut findings.warnings);
+        let Some(tickets) = tickets.filter(|_| findings.problems.is_empty()) else {
+            return Err(findings.problems);
         };
-        let server_uri = credentials
-            .first()
-            .and_then(|credential| credential.uri.clone());
-        if let Some(in_use) = in_use {
-            warnings.extend(contents::fewer(&in_use.contents, &contents));
-            warnings.extend(contents::more_authorities(&in_use.contents, &contents));
-        }
         let parts = Parts {
-            settings,
-            resolver: Arc::new(Resolver::new(&credentials)),
-            provider,
+            credentials,
+            authorities,
             tickets,
-            in_use,
+            min_version: settings.min_version,
         };
-        parts
-            .build(authorities, expiries, server_uri)
-            .map(|trust| Trust { contents, ..trust })
-            .map_err(|problem| vec![problem])
+        if let Some(in_use) = in_use {
+            warnings.extend(contents::fewer(&in_use.contents, &findings.contents));
+            warnings.extend(contents::more_authorities(
+                &in_use.contents,
+                &findings.contents,
+            ));
+            if parts.are(&in_use.parts) {
+                return Ok(Arc::clone(in_use));
+            }
+        }
+        let built = parts.build(findings);
+        built.map(Arc::new).map_err(|problem| vec![problem])
+    }
+
+    /// What is served.
+    #[cfg(test)]
+    pub(crate) fn credentials(&self) -> &[Arc<Credential>] {
+        &self.parts.credentials
+    }
+
+    /// Whether it asks the very verifier that `other` asks.
+    #[cfg(test)]
+    pub(crate) fn shares_authorities(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parts.authorities, &other.parts.authorities)
     }
 
     /// What the CAs and CRLs say of a chain, leaf first, at a time in seconds since 1970.
@@ -117,7 +118,9 @@ impl Trust {
         chain: &[CertificateDer<'_>],
         now: i64,
     ) -> Result<GoodPath, rustls::Error> {
-        let (Some(verifier), Some((leaf, rest))) = (&self.verifier, chain.split_first()) else {
+        let (Some(verifier), Some((leaf, rest))) =
+            (&self.parts.authorities.verifier, chain.split_first())
+        else {
             return Err(CertificateError::UnknownIssuer.into());
         };
         verifier.verify(leaf, rest, now)
@@ -131,7 +134,7 @@ impl Trust {
 
     /// The same for the same CAs, CRLs and policies: then a chain has the standing that it had.
     pub fn digest(&self) -> &[u8; 32] {
-        &self.digest
+        &self.parts.authorities.digest
     }
 
     /// The configuration that asks for certificates as `mode` says.
@@ -169,27 +172,34 @@ pub fn standing_of(error: &CertificateError) -> Standing {
     }
 }
 
-/// What all configurations of one [`Trust`] share.
-struct Parts<'a> {
-    settings: &'a TlsSettings,
-    provider: Arc<CryptoProvider>,
-    resolver: Arc<Resolver>,
-    tickets: Tickets,
-    in_use: Option<&'a Trust>,
-}
+impl Parts {
+    /// Whether both are the same, so that the same is built of them.
+    fn are(&self, other: &Self) -> bool {
+        let pairs = self.credentials.iter().zip(&other.credentials);
+        self.credentials.len() == other.credentials.len()
+            && pairs
+                .into_iter()
+                .all(|(one, other)| Arc::ptr_eq(one, other))
+            && Arc::ptr_eq(&self.authorities, &other.authorities)
+            && self.tickets.shared == other.tickets.shared
+            && self.min_version == other.min_version
+    }
 
-impl Parts<'_> {
-    fn build(
-        &self,
-        authorities: Option<Authorities>,
-        expiries: Vec<Expiry>,
-        server_uri: Option<String>,
-    ) -> Result<Trust, MaterialError> {
-        let digest = authorities.as_ref().map_or([0; 32], |known| known.digest);
-        let verifier = authorities.map(|authorities| self.verifier(authorities));
+    fn build(self, findings: Findings) -> Result<Trust, MaterialError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let resolver = Arc::new(Resolver::new(&self.credentials));
+        let Authorities {
+            verifier, digest, ..
+        } = &*self.authorities;
         let config = |verifier, mode| {
-            let ticketer = self.tickets.ticketer(binding(mode, &digest));
-            self.config(verifier, ticketer).map_err(impossible)
+            let ticketer = self.tickets.ticketer(binding(mode, digest));
+            let builder = ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(versions(self.min_version))
+                .map_err(impossible)?;
+            let config = builder
+                .with_client_cert_verifier(verifier)
+                .with_cert_resolver(resolver.clone());
+            Ok(Arc::new(configured(config, ticketer)))
         };
         let asking = |mode| {
             let verifier = verifier.as_ref().map(|verifier| match mode {
@@ -201,51 +211,26 @@ impl Parts<'_> {
                 .transpose()
         };
         let nobody = WebPkiClientVerifier::no_client_auth();
+        let default = self.credentials.first();
         Ok(Trust {
             off: config(nobody, ClientCertMode::Off)?,
             optional: asking(ClientCertMode::Optional)?,
             required: asking(ClientCertMode::Required)?,
-            verifier,
-            digest,
-            own_keys: self.tickets.own.clone(),
-            expiries,
-            contents: Vec::new(),
-            server_uri,
+            expiries: findings.expiries,
+            contents: findings.contents,
+            server_uri: default.and_then(|credential| credential.uri.clone()),
+            parts: self,
         })
     }
+}
 
-    fn verifier(&self, authorities: Authorities) -> Verifier {
-        let Authorities {
-            certificates,
-            lists,
-            digest,
-        } = authorities;
-        let lists = Lists::new(&self.settings.clients, lists);
-        let paths = Paths::new(&certificates, lists, self.provider.clone());
-        let verifier = Verifier::new(paths, &self.provider);
-        let in_use = self.in_use.filter(|trust| trust.digest == digest);
-        match in_use.and_then(|trust| trust.verifier.as_ref()) {
-            Some(in_use) => verifier.knowing(in_use),
-            None => verifier,
-        }
-    }
-
-    fn config(
-        &self,
-        verifier: Arc<dyn ClientCertVerifier>,
-        ticketer: Arc<dyn ProducesTickets>,
-    ) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
-            .with_protocol_versions(versions(self.settings.min_version))?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(self.resolver.clone());
-        config.ticketer = ticketer;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        // Each ticket embeds the client's whole chain; one is enough for a reconnect.
-        config.send_tls13_tickets = 1;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
-    }
+fn configured(mut config: ServerConfig, ticketer: Arc<dyn ProducesTickets>) -> ServerConfig {
+    config.ticketer = ticketer;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    // Each ticket embeds the client's whole chain; one is enough for a reconnect.
+    config.send_tls13_tickets = 1;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
 }
 
 /// Where rustls refuses what never depends on the configuration.
@@ -278,21 +263,30 @@ fn versions(lowest: MinVersion) -> &'static [&'static SupportedProtocolVersion] 
     }
 }
 
-fn load_credentials(settings: &TlsSettings, now: i64, findings: &mut Findings) -> Vec<Credential> {
+/// Every credential: the one in use as long as its source gives the same, else a new one.
+fn load_credentials(
+    settings: &TlsSettings,
+    in_use: Option<&Parts>,
+    now: i64,
+    findings: &mut Findings,
+) -> Vec<Arc<Credential>> {
+    let in_use = in_use.map_or(&[][..], |parts| &parts.credentials);
+    let in_use = in_use.iter().filter(|it| it.is_valid(now));
+    let known: HashMap<Version, &Arc<Credential>> =
+        in_use.filter_map(|it| Some((it.version?, it))).collect();
     let mut credentials = Vec::new();
-    let readable = settings.allow_readable_keys;
-    for pair in &settings.certificates {
-        match Credential::load(pair, now, readable, &mut findings.warnings) {
+    for source in settings.sources() {
+        let kept = source.version().and_then(|version| known.get(&version));
+        let loaded = match kept {
+            Some(kept) => {
+                findings.warnings.extend_from_slice(&kept.warnings);
+                Ok(Arc::clone(kept))
+            }
+            None => Credential::load(&source, now, &mut findings.warnings).map(Arc::new),
+        };
+        match loaded {
             Ok(credential) => {
-                findings.expiries.push(Expiry {
-                    kind: ExpiryKind::Server,
-                    name: credential.name.clone(),
-                    unix: credential.not_after,
-                });
-                let count = credential.chain_length();
-                findings
-                    .contents
-                    .push(Contents::new(&pair.chain, Kind::Chain, count));
+                note(&credential, findings);
                 credentials.push(credential);
             }
             Err(problem) => findings.problems.push(problem),
@@ -301,17 +295,28 @@ fn load_credentials(settings: &TlsSettings, now: i64, findings: &mut Findings) -
     credentials
 }
 
+fn note(credential: &Credential, findings: &mut Findings) {
+    findings.expiries.push(Expiry {
+        kind: ExpiryKind::Server,
+        name: credential.place.display().to_string(),
+        unix: credential.not_after,
+    });
+    let count = credential.chain_length();
+    let contents = Contents::new(&credential.place, Kind::Chain, count);
+    findings.contents.push(contents);
+}
+
 /// The shared keys, if there are any, and the proxy's own; `None` after a problem.
 fn load_tickets(
     settings: &TlsSettings,
-    in_use: Option<&Trust>,
+    in_use: Option<&Parts>,
     findings: &mut Findings,
 ) -> Option<Tickets> {
     let readable = settings.allow_readable_keys;
     let mut load = |path| TicketKeys::load(path, readable, &mut findings.warnings).map(Arc::new);
     let shared = settings.ticket_keys.as_deref().map(&mut load).transpose();
     let own = match in_use {
-        Some(trust) => Ok(trust.own_keys.clone()),
+        Some(parts) => Ok(parts.tickets.own.clone()),
         None => OwnKeys::new().map_err(impossible),
     };
     match (own, shared) {
@@ -321,114 +326,6 @@ fn load_tickets(
             None
         }
     }
-}
-
-fn load_authorities(
-    clients: &ClientTrust,
-    provider: &CryptoProvider,
-    now: i64,
-    findings: &mut Findings,
-) -> Option<Authorities> {
-    let mut certificates = Vec::new();
-    for path in &clients.ca {
-        let before = certificates.len();
-        match load_ca(path, now, &mut certificates, &mut findings.warnings) {
-            Ok(not_after) => {
-                let count = certificates.len() - before;
-                findings
-                    .contents
-                    .push(Contents::new(path, Kind::Authorities, count));
-                findings.expiries.push(Expiry {
-                    kind: ExpiryKind::ClientCa,
-                    name: path.display().to_string(),
-                    unix: not_after,
-                });
-            }
-            Err(problem) => findings.problems.push(problem),
-        }
-    }
-    let issuers = Issuers {
-        authorities: &certificates,
-        provider,
-        now,
-    };
-    let lists = revocation::load(clients, &issuers, findings);
-    (!certificates.is_empty()).then(|| Authorities {
-        digest: digest(clients, &certificates, &lists),
-        certificates,
-        lists,
-    })
-}
-
-/// The same for the same CAs, lists and policies, in whatever order they are named.
-fn digest(
-    clients: &ClientTrust,
-    certificates: &[CertificateDer<'static>],
-    lists: &[RevocationList],
-) -> [u8; 32] {
-    let mut parts: Vec<[u8; 32]> = certificates
-        .iter()
-        .map(|der| Sha256::digest(der).into())
-        .chain(lists.iter().map(|list| Sha256::digest(&list.der).into()))
-        .collect();
-    parts.sort_unstable();
-    parts.dedup();
-    let refuses = |policy| u8::from(policy == CrlPolicy::Refuse);
-    let mut whole = Sha256::new();
-    whole.update([refuses(clients.crl_missing), refuses(clients.crl_expired)]);
-    for part in &parts {
-        whole.update(part);
-    }
-    whole.finalize().into()
-}
-
-/// Adds every CA of a file; returns the earliest end of validity among them.
-fn load_ca(
-    path: &Path,
-    now: i64,
-    certificates: &mut Vec<CertificateDer<'static>>,
-    warnings: &mut Vec<MaterialError>,
-) -> Result<i64, MaterialError> {
-    let mut earliest = i64::MAX;
-    for (index, der) in file::authorities(path)?.into_iter().enumerate() {
-        let unusable = |reason: String| {
-            MaterialError::new(
-                path,
-                format!(
-                    "certificate {} cannot be used as a client CA: {reason}",
-                    index + 1
-                ),
-                "expected the certificate of the CA that issues the clients' certificates",
-            )
-        };
-        let (_, certificate) =
-            X509Certificate::from_der(&der).map_err(|_| unusable("it is not valid DER".into()))?;
-        if !certificate.is_ca() {
-            return Err(unusable(format!(
-                "{} is not a CA certificate",
-                certificate.subject()
-            )));
-        }
-        let not_after = certificate.validity().not_after.timestamp();
-        earliest = earliest.min(not_after);
-        if not_after < now {
-            // RFC 5280 section 6.1.1: of a trusted CA, name and key alone count.
-            warnings.push(MaterialError::new(
-                path,
-                format!(
-                    "certificate {}, of {}, has expired; clients of this CA are admitted all the same",
-                    index + 1,
-                    certificate.subject()
-                ),
-                "put its renewed certificate in its place, or take it out so that its clients are refused",
-            ));
-        }
-        if path::anchor(&der).is_none() {
-            return Err(unusable("it is not as RFC 5280 has it".into()));
-        }
-        certificates.push(der);
-    }
-    Ok(earliest)
 }
 
 #[cfg(test)]

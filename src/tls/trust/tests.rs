@@ -4,8 +4,9 @@ use super::*;
 use crate::{
     cli::certs::{DevelopmentCa, KeyAlgorithm},
     credential::CertificateFiles,
+    tls::{ClientTrust, CrlPolicy},
 };
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
 /// Settings whose files are in a folder of their own, and a client's chain.
 struct Ground {
@@ -50,7 +51,7 @@ impl Ground {
         }
     }
 
-    fn load(&self, in_use: Option<&Trust>) -> Trust {
+    fn load(&self, in_use: Option<&Arc<Trust>>) -> Arc<Trust> {
         Trust::load(&self.settings, in_use, now(), &mut Vec::new()).unwrap()
     }
 }
@@ -67,7 +68,7 @@ fn now() -> i64 {
 }
 
 fn knows(trust: &Trust, chain: &[CertificateDer<'static>]) -> bool {
-    let verifier = trust.verifier.as_ref().unwrap();
+    let verifier = trust.parts.authorities.verifier.as_ref().unwrap();
     verifier.knows(&chain[0], &chain[1..], now())
 }
 
@@ -87,4 +88,70 @@ fn verified_chains_are_unknown_to_a_trust_with_other_policies() {
     assert_eq!(first.standing(&ground.chain, now()), Standing::Trusted);
     ground.settings.clients.crl_missing = CrlPolicy::Allow;
     assert!(!knows(&ground.load(Some(&first)), &ground.chain));
+}
+
+#[test]
+fn same_files_are_the_same_trust() {
+    let ground = Ground::new("whole-trust");
+    let first = ground.load(None);
+    assert!(Arc::ptr_eq(&first, &ground.load(Some(&first))));
+}
+
+#[test]
+fn credential_that_has_expired_is_refused_though_its_files_are_the_same() {
+    let ground = Ground::new("expired-credential");
+    let first = ground.load(None);
+    let later = first.credentials()[0].not_after + 1;
+    let loaded = Trust::load(&ground.settings, Some(&first), later, &mut Vec::new());
+    let problems = loaded.err().unwrap();
+    assert!(problems[0].message.contains("expired on"), "{problems:?}");
+}
+
+#[test]
+fn key_that_others_can_read_by_now_is_refused_though_it_is_the_same() {
+    let mut ground = Ground::new("readable-key");
+    ground.settings.allow_readable_keys = false;
+    let key = ground.settings.certificates[0].key.clone();
+    let mode = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o600);
+    let first = ground.load(None);
+    mode(0o644);
+    let loaded = Trust::load(&ground.settings, Some(&first), now(), &mut Vec::new());
+    let problems = loaded.err().unwrap();
+    assert!(
+        problems[0].message.contains("others may read"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn ca_that_has_expired_is_warned_of_though_its_file_is_the_same() {
+    let ground = Ground::new("expired-ca");
+    let first = ground.load(None);
+    let ca = first
+        .expiries
+        .iter()
+        .find(|it| it.kind == ExpiryKind::ClientCa);
+    let later = ca.unwrap().unix + 1;
+    let (in_use, clients) = (&first.parts.authorities, &ground.settings.clients);
+    let mut findings = Findings::default();
+    let next = Authorities::load(clients, Some(in_use), later, &mut findings);
+    assert!(!Arc::ptr_eq(&next, in_use));
+    let warning = &findings.warnings[0].message;
+    assert!(warning.contains("has expired"), "{warning}");
+}
+
+#[test]
+fn warnings_of_what_is_shared_are_said_again() {
+    let ground = Ground::new("warned-again");
+    let key = &ground.settings.certificates[0].key;
+    fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
+    let load = |in_use: Option<&Arc<Trust>>| {
+        let mut warnings = Vec::new();
+        let trust = Trust::load(&ground.settings, in_use, now(), &mut warnings).unwrap();
+        (trust, warnings)
+    };
+    let (first, warnings) = load(None);
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(load(Some(&first)).1, warnings);
 }
