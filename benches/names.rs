@@ -66,7 +66,7 @@ fn credential(folder: &Path, number: usize) -> Credential {
         files: &pair,
         allow_readable: false,
     };
-    Credential::load(&source, now, &mut Vec::new()).unwrap()
+    Credential::load(&source, None, now, &mut Vec::new()).unwrap()
 }
 
 /// What a client says first that asks for this host.

@@ -6,6 +6,7 @@ use super::{
     private_key,
     source::{Material, Source, Version},
 };
+use crate::watch::look::Digests;
 use rustls::{crypto::aws_lc_rs::sign::any_supported_type, sign::SigningKey};
 use std::{fmt, path::Path, path::PathBuf, sync::Arc};
 
@@ -19,8 +20,8 @@ pub struct FileSource<'a> {
 }
 
 impl Source for FileSource<'_> {
-    fn version(&self) -> Option<Version> {
-        Version::of_files(&self.watched(), &[u8::from(self.allow_readable)])
+    fn version(&self, files: &Digests) -> Option<Version> {
+        Version::of_files(&self.watched(), files, &[u8::from(self.allow_readable)])
     }
 
     fn material(&self, warnings: &mut Vec<MaterialError>) -> Result<Material, MaterialError> {

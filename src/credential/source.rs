@@ -5,20 +5,17 @@
 //! same way for every source.
 
 use super::MaterialError;
-use crate::watch::look::{Look, Observer};
+use crate::watch::look::Digests;
 use rustls::{pki_types::CertificateDer, sign::SigningKey};
 use sha2::{Digest, Sha256};
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, fs, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc};
 
 /// Gives a certificate chain and the key for it.
 pub trait Source: fmt::Debug {
     /// Which version of the material it would give now; `None`: that cannot be told, so that it has
-    /// to be asked for the material itself.
-    fn version(&self) -> Option<Version>;
+    /// to be asked for the material itself. `files` says what
+    /// its [`Source::watched`] hold.
+    fn version(&self, files: &Digests) -> Option<Version>;
 
     /// The material as it is now; what is allowed and probably not meant is appended.
     fn material(&self, warnings: &mut Vec<MaterialError>) -> Result<Material, MaterialError>;
@@ -46,17 +43,16 @@ pub struct Version([u8; 32]);
 
 impl Version {
     /// The version of what these files hold, in this order, with what else decides how they are
-    /// read. `None` while any of them cannot be read, or has no content.
-    pub fn of_files(paths: &[PathBuf], settings: &[u8]) -> Option<Self> {
-        let looks = Observer::default().look(paths);
+    /// read. `None` where what any of them holds is not known.
+    pub fn of_files(paths: &[PathBuf], files: &Digests, settings: &[u8]) -> Option<Self> {
         let mut digest = Sha256::new();
         add(&mut digest, settings);
         for path in paths {
-            // The mode is part of it: a key is refused once others may read it.
-            let Some(Look::Content(content)) = looks.get(path) else {
-                return None;
-            };
-            add(&mut digest, bytes(path));
+            let content = files.get(path).copied().flatten()?;
+            // A key is refused once others may read it, whatever it is.
+            let mode = fs::metadata(path).ok()?.mode();
+            add(&mut digest, path.as_os_str().as_encoded_bytes());
+            digest.update(mode.to_be_bytes());
             digest.update(content);
         }
         Some(Self(digest.finalize().into()))
@@ -67,10 +63,6 @@ impl Version {
 fn add(digest: &mut Sha256, part: &[u8]) {
     digest.update((part.len() as u64).to_be_bytes());
     digest.update(part);
-}
-
-fn bytes(path: &Path) -> &[u8] {
-    path.as_os_str().as_encoded_bytes()
 }
 
 #[cfg(test)]
@@ -84,24 +76,28 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let paths = ["a", "b"].map(|name| folder.join(name));
         let swapped = [paths[1].clone(), paths[0].clone()];
-        let write = |content: &str| fs::write(&paths[1], content).unwrap();
         let mode = |mode| fs::set_permissions(&paths[0], fs::Permissions::from_mode(mode)).unwrap();
-        fs::write(&paths[0], "a").unwrap();
-        write("b");
+        let holds = |second| -> Digests {
+            let contents = [Some([1; 32]), second];
+            paths.iter().cloned().zip(contents).collect()
+        };
+        for path in &paths {
+            fs::write(path, "").unwrap();
+        }
         mode(0o600);
-        let version = || Version::of_files(&paths, &[0]);
-        let first = version();
+        let files = holds(Some([2; 32]));
+        let first = Version::of_files(&paths, &files, &[0]);
         assert!(first.is_some());
-        assert_eq!(version(), first);
-        assert_ne!(Version::of_files(&paths, &[1]), first);
-        assert_ne!(Version::of_files(&swapped, &[0]), first);
+        assert_eq!(Version::of_files(&paths, &files, &[0]), first);
+        assert_ne!(Version::of_files(&paths, &files, &[1]), first);
+        assert_ne!(Version::of_files(&swapped, &files, &[0]), first);
+        assert_ne!(
+            Version::of_files(&paths, &holds(Some([3; 32])), &[0]),
+            first
+        );
+        assert_eq!(Version::of_files(&paths, &holds(None), &[0]), None);
         mode(0o644);
-        assert_ne!(version(), first);
-        mode(0o600);
-        write("c");
-        assert_ne!(version(), first);
-        write("");
-        assert_eq!(version(), None);
+        assert_ne!(Version::of_files(&paths, &files, &[0]), first);
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -46,17 +46,17 @@ pub struct Resolver {
 }
 
 impl Credential {
-    /// Asks a source for a pair and verifies it.
+    /// Asks a source for a pair and verifies it; `version` is what the source said before.
     ///
     /// `now` is in seconds since 1970. Refused: what the source cannot give, a key of another
     /// certificate, a chain out of order, a leaf outside its validity period. Warned of: a leaf that
     /// is not for servers. Warnings are appended where it is refused too.
     pub fn load(
         source: &dyn Source,
+        version: Option<Version>,
         now: i64,
         warnings: &mut Vec<MaterialError>,
     ) -> Result<Self, MaterialError> {
-        let version = source.version();
         let mut found = Vec::new();
         let verified = source
             .material(&mut found)

@@ -12,10 +12,10 @@ use crate::{
     runtime::clock::unix_time,
     snapshot::{Parts, Snapshot, rulebook::Rulebook, settings::RouteSettings},
     tls::{Contents, TlsSettings, trust::Trust},
-    watch::look,
+    watch::look::{self, Digests},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -44,9 +44,6 @@ pub struct InUse<'a> {
     pub snapshot: &'a Snapshot,
 }
 
-/// What files held, by path.
-pub type Digests = BTreeMap<PathBuf, Option<[u8; 32]>>;
-
 /// Reads and verifies a configuration and every file that it names; returns all problems at once.
 ///
 /// Of `in_use`, which this would follow, everything is shared that has not changed. `look` is told
@@ -70,7 +67,13 @@ pub fn prepare(
     let digests = digests(&paths);
     let mut problems = Vec::new();
     let tls = &settings.tls;
-    let trust = load_trust(tls, trust_in_use, source, &mut warnings, &mut problems);
+    let trust = load_trust(
+        tls,
+        (trust_in_use, &digests),
+        source,
+        &mut warnings,
+        &mut problems,
+    );
     let routing = plan_or_share(&loaded, in_use, &mut problems);
     warn_of_token(settings, source, &mut warnings);
     let keyring = kept_keys(settings.keyring.as_deref(), in_use, &digests)
@@ -107,7 +110,13 @@ fn all_problems(refused: Refused, in_use: Option<&Arc<Trust>>) -> Vec<Diagnostic
     if let Some((files, source)) = rest.map(|rest| *rest) {
         let mut warnings = Vec::new();
         if let Some(tls) = &files.tls {
-            load_trust(tls, in_use, &source, &mut warnings, &mut problems);
+            load_trust(
+                tls,
+                (in_use, &Digests::new()),
+                &source,
+                &mut warnings,
+                &mut problems,
+            );
         }
         load_keys(files.keyring.as_deref(), &source, &mut problems);
         problems.append(&mut warnings);
@@ -193,7 +202,7 @@ fn expiries(trust: &Trust, keyring: &Keyring) -> Vec<Expiry> {
 
 fn load_trust(
     tls: &TlsSettings,
-    in_use: Option<&Arc<Trust>>,
+    in_use: (Option<&Arc<Trust>>, &Digests),
     source: &Source,
     warnings: &mut Vec<Diagnostic>,
     problems: &mut Vec<Diagnostic>,

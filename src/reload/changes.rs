@@ -1,7 +1,9 @@
 //! What differs between two configurations, for the answer to whoever reloads.
 
-use super::build::Digests;
-use crate::config::{Diagnostic, Settings};
+use crate::{
+    config::{Diagnostic, Settings},
+    watch::look::Digests,
+};
 use std::{collections::BTreeSet, ptr};
 
 /// One difference.

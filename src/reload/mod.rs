@@ -14,7 +14,7 @@ mod making;
 mod outcome;
 mod review;
 #[cfg(test)]
-mod sharing;
+mod tests;
 mod widened;
 
 use crate::{
@@ -22,10 +22,11 @@ use crate::{
     observe::{Trigger, event},
     runtime::clock::unix_time,
     snapshot::{Snapshot, rulebook::Rulebook},
+    watch::look::Digests,
     worker::Shared,
 };
 use arc_swap::ArcSwap;
-use build::{Candidate, Digests, InUse};
+use build::{Candidate, InUse};
 use last::Attempt;
 use review::{Closings, Withdrawn};
 use std::{

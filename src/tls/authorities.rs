@@ -10,6 +10,7 @@ use super::{
 use crate::{
     credential::{MaterialError, file, source::Version},
     observe::{Expiry, ExpiryKind},
+    watch::look::Digests,
 };
 use rustls::{crypto::aws_lc_rs, pki_types::CertificateDer};
 use sha2::{Digest, Sha256};
@@ -43,11 +44,11 @@ impl Authorities {
     /// to be used.
     pub(super) fn load(
         clients: &ClientTrust,
-        in_use: Option<&Arc<Self>>,
+        (in_use, files): (Option<&Arc<Self>>, &Digests),
         now: i64,
         findings: &mut Findings,
     ) -> Arc<Self> {
-        let version = version(clients);
+        let version = version(clients, files);
         let same = |it: &&Arc<Self>| version.is_some() && it.version == version;
         let kept = in_use.filter(same).filter(|it| it.good.contains(&now));
         let authorities = kept.cloned().unwrap_or_else(|| {
@@ -110,11 +111,11 @@ impl Authorities {
     }
 }
 
-fn version(clients: &ClientTrust) -> Option<Version> {
+fn version(clients: &ClientTrust, files: &Digests) -> Option<Version> {
     let paths: Vec<PathBuf> = clients.ca.iter().chain(&clients.crl).cloned().collect();
     let mut settings = clients.ca.len().to_be_bytes().to_vec();
     settings.extend(policies(clients));
-    Version::of_files(&paths, &settings)
+    Version::of_files(&paths, files, &settings)
 }
 
 fn policies(clients: &ClientTrust) -> [u8; 2] {

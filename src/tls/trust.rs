@@ -21,6 +21,7 @@ use crate::{
     },
     observe::{Expiry, ExpiryKind},
     policy::{ClientCertMode, judgement::Standing},
+    watch::look::Digests,
 };
 use rustls::{
     CertificateError, ServerConfig, SupportedProtocolVersion,
@@ -60,17 +61,18 @@ impl Trust {
     ///
     /// What has not changed is shared with the trust in use, if there is one, the whole of it where
     /// nothing has: tickets and verified chains stay good under the same CAs, CRLs and policies.
-    /// `now` is in seconds since 1970. Returns all problems at once; warnings are appended.
+    /// `files` says what files hold; of those that it does not know, nothing is shared. `now` is in
+    /// seconds since 1970. Returns all problems at once; warnings are appended.
     pub fn load(
         settings: &TlsSettings,
-        in_use: Option<&Arc<Trust>>,
+        (in_use, files): (Option<&Arc<Trust>>, &Digests),
         now: i64,
         warnings: &mut Vec<MaterialError>,
     ) -> Result<Arc<Self>, Vec<MaterialError>> {
         let mut findings = Findings::default();
         let before = in_use.map(|trust| &trust.parts);
-        let credentials = load_credentials(settings, before, now, &mut findings);
-        let authorities = before.map(|parts| &parts.authorities);
+        let credentials = load_credentials(settings, (before, files), now, &mut findings);
+        let authorities = (before.map(|parts| &parts.authorities), files);
         let authorities = Authorities::load(&settings.clients, authorities, now, &mut findings);
         let tickets = load_tickets(settings, before, &mut findings);
         warnings.append(&mut findings.warnings);
@@ -266,7 +268,7 @@ fn versions(lowest: MinVersion) -> &'static [&'static SupportedProtocolVersion] 
 /// Every credential: the one in use as long as its source gives the same, else a new one.
 fn load_credentials(
     settings: &TlsSettings,
-    in_use: Option<&Parts>,
+    (in_use, files): (Option<&Parts>, &Digests),
     now: i64,
     findings: &mut Findings,
 ) -> Vec<Arc<Credential>> {
@@ -276,13 +278,14 @@ fn load_credentials(
         in_use.filter_map(|it| Some((it.version?, it))).collect();
     let mut credentials = Vec::new();
     for source in settings.sources() {
-        let kept = source.version().and_then(|version| known.get(&version));
+        let version = source.version(files);
+        let kept = version.and_then(|version| known.get(&version));
         let loaded = match kept {
             Some(kept) => {
                 findings.warnings.extend_from_slice(&kept.warnings);
                 Ok(Arc::clone(kept))
             }
-            None => Credential::load(&source, now, &mut findings.warnings).map(Arc::new),
+            None => Credential::load(&source, version, now, &mut findings.warnings).map(Arc::new),
         };
         match loaded {
             Ok(credential) => {

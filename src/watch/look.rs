@@ -28,6 +28,9 @@ pub(crate) enum Look {
 /// What each watched path shows.
 pub(crate) type Looks = BTreeMap<PathBuf, Look>;
 
+/// SHA-256 of what files held when they were read, by path; `None`: it could not be read.
+pub(crate) type Digests = BTreeMap<PathBuf, Option<[u8; 32]>>;
+
 /// Looks at files, and reads only those that may have changed since.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {

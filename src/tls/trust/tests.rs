@@ -5,6 +5,7 @@ use crate::{
     cli::certs::{DevelopmentCa, KeyAlgorithm},
     credential::CertificateFiles,
     tls::{ClientTrust, CrlPolicy},
+    watch::look,
 };
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
@@ -52,7 +53,16 @@ impl Ground {
     }
 
     fn load(&self, in_use: Option<&Arc<Trust>>) -> Arc<Trust> {
-        Trust::load(&self.settings, in_use, now(), &mut Vec::new()).unwrap()
+        let files = &self.files();
+        Trust::load(&self.settings, (in_use, files), now(), &mut Vec::new()).unwrap()
+    }
+
+    fn files(&self) -> Digests {
+        let own = self.settings.certificates.iter();
+        let paths = own.flat_map(|pair| [&pair.chain, &pair.key]);
+        let paths = paths.chain(&self.settings.clients.ca);
+        let digest = |path: &PathBuf| look::digest(path).ok().map(|(_, digest)| digest);
+        paths.map(|path| (path.clone(), digest(path))).collect()
     }
 }
 
@@ -102,7 +112,12 @@ fn credential_that_has_expired_is_refused_though_its_files_are_the_same() {
     let ground = Ground::new("expired-credential");
     let first = ground.load(None);
     let later = first.credentials()[0].not_after + 1;
-    let loaded = Trust::load(&ground.settings, Some(&first), later, &mut Vec::new());
+    let loaded = Trust::load(
+        &ground.settings,
+        (Some(&first), &ground.files()),
+        later,
+        &mut Vec::new(),
+    );
     let problems = loaded.err().unwrap();
     assert!(problems[0].message.contains("expired on"), "{problems:?}");
 }
@@ -116,7 +131,12 @@ fn key_that_others_can_read_by_now_is_refused_though_it_is_the_same() {
     mode(0o600);
     let first = ground.load(None);
     mode(0o644);
-    let loaded = Trust::load(&ground.settings, Some(&first), now(), &mut Vec::new());
+    let loaded = Trust::load(
+        &ground.settings,
+        (Some(&first), &ground.files()),
+        now(),
+        &mut Vec::new(),
+    );
     let problems = loaded.err().unwrap();
     assert!(
         problems[0].message.contains("others may read"),
@@ -135,7 +155,12 @@ fn ca_that_has_expired_is_warned_of_though_its_file_is_the_same() {
     let later = ca.unwrap().unix + 1;
     let (in_use, clients) = (&first.parts.authorities, &ground.settings.clients);
     let mut findings = Findings::default();
-    let next = Authorities::load(clients, Some(in_use), later, &mut findings);
+    let next = Authorities::load(
+        clients,
+        (Some(in_use), &ground.files()),
+        later,
+        &mut findings,
+    );
     assert!(!Arc::ptr_eq(&next, in_use));
     let warning = &findings.warnings[0].message;
     assert!(warning.contains("has expired"), "{warning}");
@@ -148,7 +173,13 @@ fn warnings_of_what_is_shared_are_said_again() {
     fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
     let load = |in_use: Option<&Arc<Trust>>| {
         let mut warnings = Vec::new();
-        let trust = Trust::load(&ground.settings, in_use, now(), &mut warnings).unwrap();
+        let trust = Trust::load(
+            &ground.settings,
+            (in_use, &ground.files()),
+            now(),
+            &mut warnings,
+        )
+        .unwrap();
         (trust, warnings)
     };
     let (first, warnings) = load(None);

@@ -1,12 +1,13 @@
 //! What a candidate shares with the snapshot in use.
 
-use super::build::{Digests, InUse, prepare};
+use super::build::{InUse, prepare};
 use crate::{
     backend::registry::Registry,
     cli::certs::{DevelopmentCa, KeyAlgorithm},
     config::Loaded,
     observe::Metrics,
     snapshot::Snapshot,
+    watch::look::Digests,
 };
 use std::{
     fs,
