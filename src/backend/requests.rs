@@ -21,7 +21,7 @@ use tokio::time::Instant;
 /// Connections that wait for each server, at most.
 const KEPT_MOST: usize = 64;
 /// How long one waits. A server that hangs up earlier is noticed, or its request is made again.
-const KEPT_FOR: Duration = Duration::from_secs(60);
+const KEPT_FOR: Duration = Duration::from_mins(1);
 /// Bytes of an answer's header section, at most.
 const HEAD_MAX: usize = 64 * 1024;
 /// Fields of an answer, at most.

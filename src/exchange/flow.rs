@@ -5,7 +5,7 @@ use crate::{
     ending::{RequestEnding, SocketEnding},
     worker::refusal::Refusal,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::{
     cell::{Cell, OnceCell, RefCell},
     fmt::Display,
@@ -83,7 +83,7 @@ impl Flow {
 /// Server-Sent Events (HTML, section 9.2).
 fn is_event_stream(fields: &HeaderMap) -> bool {
     let media_type = fields.get(header::CONTENT_TYPE);
-    let value = media_type.map(|value| value.as_bytes()).unwrap_or_default();
+    let value = media_type.map(HeaderValue::as_bytes).unwrap_or_default();
     let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
     essence
         .trim_ascii()

@@ -81,7 +81,8 @@ pub async fn run(mut visit: Visit, admission: Admission, arrived: Arrived) {
         mut client,
     } = arrived;
     loop {
-        match serve(&visit, stream, early, asked, &client).await {
+        // On the heap, so that a connection that waits for its next request does not carry its room.
+        match Box::pin(serve(&visit, stream, early, asked, &client)).await {
             Turn::Open(stream, opening) => return open(&visit, admission, stream, *opening),
             Turn::Refuse(stream, stopped) => return stopped.refuse(&visit, stream).await,
             Turn::Close(stream) => return stream.close().await,
@@ -157,8 +158,7 @@ async fn serve(
                 head: &head,
                 content,
             };
-            // On the heap, so that a connection that waits or becomes a socket does not carry its room.
-            match Box::pin(plain.serve(stream, request.rest())).await {
+            match plain.serve(stream, request.rest()).await {
                 Done::Again(stream, early) => Turn::Again(stream, early),
                 Done::Close(stream) => Turn::Close(stream),
                 Done::Cut => Turn::Cut,

@@ -83,7 +83,7 @@ impl Plain<'_> {
         let ended = self.run(&wire, &flow, &refusal, listed.entry()).await;
         let mut wire = wire.into_inner();
         let refusal = wire.take_fault().or(refusal.into_inner());
-        let outcome = self.judge(ended, refusal, &flow, &wire);
+        let outcome = Outcome::of(ended, refusal, &flow, &wire);
         if let Outcome::Refused(refusal) = outcome {
             return Done::Refused(wire.into_parts().0, refusal);
         }
@@ -202,21 +202,6 @@ impl Plain<'_> {
         Poll::Pending
     }
 
-    fn judge(&self, ended: Ended, refusal: Option<Refusal>, flow: &Flow, wire: &Wire) -> Outcome {
-        let why = match ended {
-            Ended::Finished(Ok(())) if flow.is_whole() => return Outcome::Answered,
-            Ended::Finished(result) => refusal.unwrap_or_else(|| flow.why_unfinished(result.err())),
-            Ended::Ordered(order) => ending_of_order(order).into(),
-            Ended::Late(why) => why,
-        };
-        let nobody_hears = why.ending.status().is_none();
-        if flow.status.get().is_some() || wire.written() > 0 || nobody_hears {
-            Outcome::Cut(why)
-        } else {
-            Outcome::Refused(why)
-        }
-    }
-
     /// Whether another request may come over the connection (RFC 9112 section 9.3).
     fn may_go_on(&self, wire: &Wire) -> bool {
         self.head.keeps_alive()
@@ -262,6 +247,23 @@ enum Outcome {
     Cut(Refusal),
     /// It can be told why it gets no answer.
     Refused(Refusal),
+}
+
+impl Outcome {
+    fn of(ended: Ended, refusal: Option<Refusal>, flow: &Flow, wire: &Wire) -> Self {
+        let why = match ended {
+            Ended::Finished(Ok(())) if flow.is_whole() => return Self::Answered,
+            Ended::Finished(result) => refusal.unwrap_or_else(|| flow.why_unfinished(result.err())),
+            Ended::Ordered(order) => ending_of_order(order).into(),
+            Ended::Late(why) => why,
+        };
+        let nobody_hears = why.ending.status().is_none();
+        if flow.status.get().is_some() || wire.written() > 0 || nobody_hears {
+            Self::Cut(why)
+        } else {
+            Self::Refused(why)
+        }
+    }
 }
 
 /// An order to a request, as its stage's ending.

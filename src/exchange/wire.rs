@@ -18,6 +18,7 @@ use crate::{
 use hyper::rt::{Read, ReadBufCursor, Write};
 use std::{
     cell::RefCell,
+    fmt::Write as _,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -186,7 +187,10 @@ fn head_for_hyper(head: &Head<'_>, content: Content) -> Vec<u8> {
     let mut text = format!("{} / HTTP/{version}\r\n", head.method());
     match content {
         Content::None => {}
-        Content::Length(length) => text.push_str(&format!("content-length: {length}\r\n")),
+        Content::Length(length) => {
+            // A string takes whatever is written.
+            let _ = write!(text, "content-length: {length}\r\n");
+        }
         Content::Chunked => text.push_str("transfer-encoding: chunked\r\n"),
     }
     if !head.keeps_alive() {

@@ -172,14 +172,13 @@ impl Extent {
                 self.spend()?;
                 At::Extension(size)
             }
-            (At::SizeEnd(0), b'\n') => At::TrailerStart,
+            (At::SizeEnd(0) | At::TrailerLf, b'\n') => At::TrailerStart,
             (At::SizeEnd(size), b'\n') => At::Data(size),
             (At::DataCr, b'\r') => At::DataLf,
             (At::DataLf, b'\n') => At::Size(0, 0),
             (At::TrailerStart, b'\r') => At::LastLf,
             (At::LastLf, b'\n') => At::End,
             (At::Trailer, b'\r') => At::TrailerLf,
-            (At::TrailerLf, b'\n') => At::TrailerStart,
             (At::TrailerStart, b'!'..=b'~') | (At::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.spend()?;
                 At::Trailer

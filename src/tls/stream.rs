@@ -249,7 +249,7 @@ pub async fn linger(mut tcp: TcpStream) {
     if timeout_at(deadline, tcp.shutdown()).await.is_err() {
         return;
     }
-    let mut scratch = [0; 8192];
+    let mut scratch = vec![0; 8192];
     let mut left = LINGER_BYTES;
     while left > 0 {
         let Ok(Ok(())) = timeout_at(deadline, tcp.readable()).await else {

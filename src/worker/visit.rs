@@ -7,6 +7,7 @@ use crate::{
         ConnectionGuard, ListenerMetrics,
         event::{self, Parties},
     },
+    policy::judgement,
     request::asked::Asked,
     roster::{
         quotas::{Seat, Who},
@@ -80,7 +81,7 @@ impl Visit {
         let listener = self.listener.index;
         // The judgement that admitted it is the same whenever it is asked.
         let admission = rulebook::judge_client(&self.snapshot, listener, route, client);
-        let rule = admission.ok().and_then(|admission| admission.rule());
+        let rule = admission.ok().and_then(judgement::Admission::rule);
         Description {
             carries: Carries::Request,
             peer: self.peer,

@@ -32,6 +32,10 @@ pub(in crate::config) struct BackendDraft {
     pub(in crate::config) place: Place,
     servers: Option<Placed<Vec<Placed<ServerAddress>>>>,
     balance: Option<Balance>,
+    #[allow(
+        clippy::option_option,
+        reason = "as with every key: the outer says whether it was read, the inner is the setting"
+    )]
     host: Option<Option<HeaderValue>>,
 }
 
