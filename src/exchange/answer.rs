@@ -115,14 +115,18 @@ pub fn declining_response(declined: Declined, edits: &Edits) -> Response<Vec<u8>
 /// Removes what concerns the hop from the backend alone: known fields, and those that `Connection`
 /// names (RFC 9110 section 7.6.1).
 pub(super) fn remove_hop_by_hop(fields: &mut HeaderMap) {
-    for name in named_by_connection(fields).iter().chain(&FOR_ONE_HOP) {
+    for name in names_in(fields, header::CONNECTION)
+        .iter()
+        .chain(&FOR_ONE_HOP)
+    {
         fields.remove(name);
     }
 }
 
-fn named_by_connection(fields: &HeaderMap) -> Vec<HeaderName> {
+/// The names that a field lists.
+pub(super) fn names_in(fields: &HeaderMap, field: HeaderName) -> Vec<HeaderName> {
     fields
-        .get_all(header::CONNECTION)
+        .get_all(field)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))

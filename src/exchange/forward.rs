@@ -6,7 +6,10 @@
 //! the head of the answer, kept by whoever polls. Metric: `backend_connect_seconds`, `backend_up`,
 //! `backend_open`.
 
-use super::{answer::remove_hop_by_hop, flow::Flow};
+use super::{
+    answer::{names_in, remove_hop_by_hop},
+    flow::Flow,
+};
 use crate::{
     backend::{
         OpenConnection, Server,
@@ -23,9 +26,10 @@ use crate::{
     worker::{Worker, refusal::Refusal, visit::Visit},
 };
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header, request};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header, request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::{
+    borrow::Cow,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -47,8 +51,26 @@ pub(super) struct Answer {
     flow: Rc<Flow>,
     /// An answer to HEAD and a 304 say the length of a content that they do not have.
     without_content: bool,
+    /// Trailer fields that its head announces, for a client that takes them.
+    announced: Vec<HeaderName>,
     connection: Option<Lease>,
 }
+
+/// What may not be a trailer field (RFC 9110 section 6.5.1).
+const NO_TRAILERS: [HeaderName; 12] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::HOST,
+    header::MAX_FORWARDS,
+    header::SET_COOKIE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::TE,
+];
 
 /// A connection that carries a request, and goes back to wait for the next one.
 struct Lease {
@@ -96,7 +118,8 @@ impl Forwarded<'_> {
             ..
         } = self;
         let method = Method::from_bytes(head.method().as_bytes());
-        let target: Result<Uri, _> = backend_request::target(route, head)?.parse();
+        let target = backend_request::target(route, head)?;
+        let target: Result<Uri, _> = as_uri(&target).parse();
         let mut request = Request::new(());
         *request.method_mut() = method.map_err(|error| malformed(error.into()))?;
         *request.uri_mut() = target.map_err(|error| malformed(error.into()))?;
@@ -154,19 +177,56 @@ impl Forwarded<'_> {
         }
         self.flow.answered(status, &head.headers, &lease.server);
         let without_content = self.head.method() == "HEAD" || status == StatusCode::NOT_MODIFIED;
+        let announced = self.announced_trailers(&head.headers);
         let answer = Answer {
             content,
             flow: self.flow.clone(),
             without_content,
+            announced,
             connection: Some(lease),
         };
         Ok(Response::from_parts(head, answer))
     }
+
+    fn announced_trailers(&self, fields: &HeaderMap) -> Vec<HeaderName> {
+        if !self.head.takes_trailers() || self.head.version() != Version::Http11 {
+            return Vec::new();
+        }
+        let mut names = names_in(fields, header::TRAILER);
+        names.retain(|name| !NO_TRAILERS.contains(name));
+        names
+    }
+}
+
+/// A target without the bytes that no URI has, but a WebSocket's target may: RFC 3986 section 2 has them
+/// percent-encoded, and hyper does not send them otherwise.
+fn as_uri(target: &str) -> Cow<'_, str> {
+    if !target.contains(['"', '<', '>', '`']) {
+        return target.into();
+    }
+    let encoded = target.replace('"', "%22").replace('<', "%3C");
+    encoded.replace('>', "%3E").replace('`', "%60").into()
 }
 
 impl Answer {
     fn is_whole(&self) -> bool {
         self.without_content || self.content.is_end_stream()
+    }
+
+    /// What a client gets of a part. hyper ends an answer without a word where trailer fields come that
+    /// it does not send, which could be before its end is written: it gets no such fields.
+    fn passed_on(&self, part: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let fields = match part.into_trailers() {
+            Ok(fields) => fields,
+            Err(data) => return Some(data),
+        };
+        let mut passed = HeaderMap::new();
+        for name in &self.announced {
+            for value in fields.get_all(name) {
+                passed.append(name, value.clone());
+            }
+        }
+        (!passed.is_empty()).then(|| Frame::trailers(passed))
     }
 }
 
@@ -179,8 +239,13 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.content).poll_frame(cx);
+        let polled = match Pin::new(&mut this.content).poll_frame(cx) {
+            Poll::Ready(Some(Ok(part))) => Poll::Ready(this.passed_on(part).map(Ok)),
+            other => other,
+        };
         match &polled {
+            // Nothing comes after trailer fields, and hyper asks for nothing.
+            Poll::Ready(Some(Ok(part))) if part.is_trailers() => this.flow.end(true),
             Poll::Ready(Some(Ok(_))) => this.flow.moved(),
             Poll::Ready(Some(Err(error))) => this.flow.cut(error),
             Poll::Ready(None) => this.flow.end(true),

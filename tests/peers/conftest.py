@@ -34,7 +34,8 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_addoption(parser):
-    parser.addoption("--full", action="store_true", help="Autobahn's long cases (12.*, 13.*) and 5 000 open sockets as well")
+    what = "Autobahn's long cases (12.*, 13.*), 5 000 open sockets and large applications as well"
+    parser.addoption("--full", action="store_true", help=what)
 
 
 @pytest.fixture(scope="session")

@@ -67,12 +67,12 @@ class Process:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
             )
 
-    def listens(self, port):
+    def listens(self, port, seconds=10.0):
         def up():
             assert self.child.poll() is None, f"{self.name} ended at once:\n{self.tail()}"
             return accepts(port)
 
-        wait_until(up, f"{self.name} listens on {port}")
+        wait_until(up, f"{self.name} listens on {port}", seconds)
         return self
 
     def text(self):

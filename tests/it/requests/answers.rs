@@ -108,6 +108,42 @@ async fn trailer_fields_pass_to_a_client_that_takes_them() {
 }
 
 #[tokio::test]
+async fn an_answer_with_trailer_fields_ends_as_any_other_whether_its_client_takes_them_or_not() {
+    let (declared, undeclared) = ("Trailer: X-Sum\r\n", "");
+    let (takes, takes_none) = ("TE: trailers\r\nConnection: TE\r\n", "");
+    for (announced, fields, passed) in [
+        (declared, takes, "X-Sum: 7\r\n"),
+        (declared, takes_none, ""),
+        (undeclared, takes, ""),
+        (undeclared, takes_none, ""),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{announced}Transfer-Encoding: chunked\r\n\r\n");
+        let whole = format!("{head}2\r\nok\r\n0\r\nX-Sum: 7\r\nX-More: 8\r\n\r\n");
+        let backend = Backend::script(move |mut served| {
+            let whole = whole.clone();
+            async move {
+                while served.request().await.is_some() {
+                    served.wire.send(whole.as_bytes()).await;
+                }
+            }
+        })
+        .await;
+        let proxy = Proxy::start(Config::to(&backend).set("server", "workers = 1"));
+        let mut wire = proxy.connect().await;
+        for _ in 0..2 {
+            wire.send(&get("/", fields)).await;
+            wire.read_head().await;
+            let rest = format!("2\r\nok\r\n0\r\n{passed}\r\n");
+            assert_eq!(wire.read_exact(rest.len()).await, rest.as_bytes());
+        }
+        for line in proxy.wait_lines(&wire, 2).await {
+            assert_eq!(line.field("reason"), "", "{announced}{fields}");
+        }
+        assert_eq!(backend.connections(), 1, "{announced}{fields}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_off_is_cut_for_its_client_as_well() {
     let text = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this";
     let backend = Backend::script(move |mut served| async move {

@@ -202,3 +202,26 @@ async fn methods_that_tunnel_or_reflect_are_refused() {
     }
     assert_eq!(backend.connections(), 0);
 }
+
+#[tokio::test]
+async fn every_target_that_a_websocket_may_ask_for_is_forwarded_for_a_plain_request_too() {
+    let backend = Backend::http().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    let mut wire = proxy.connect().await;
+    let graphic = (b'!'..=b'~').filter(|byte| !b"#%?\"<>`".contains(byte));
+    let graphic: String = graphic.map(char::from).collect();
+    let rows = [
+        (format!("/{graphic}?{graphic}?"), None),
+        ("//a/../b;c//?".to_owned(), None),
+        // No URI has these (RFC 3986 section 2); a server that decodes it reads the same.
+        (
+            "/\"<>`?q={\"a\":[1]}<>`".to_owned(),
+            Some("/%22%3C%3E%60?q={%22a%22:[1]}%3C%3E%60"),
+        ),
+    ];
+    for (target, expected) in rows {
+        let answered = wire.ask(&get(&target, "")).await;
+        let expected = format!("GET {} ", expected.unwrap_or(&target));
+        assert_eq!(answered.text(), expected);
+    }
+}
