@@ -94,7 +94,7 @@ fn configuration(routes: usize) -> String {
     for number in 0..routes {
         writeln!(
             text,
-            "[[route]]\nhost = ['host{number}.bench.example']\npath = '/'\nbackend = 'b'"
+            "[[route]]\nname = 'route{number}'\nhost = ['host{number}.bench.example']\npath = '/'\nbackend = 'b'"
         )
         .unwrap();
     }
