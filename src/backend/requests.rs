@@ -11,12 +11,16 @@ use hyper_util::rt::TokioIo;
 use std::{
     cell::RefCell,
     collections::HashMap,
+    io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
 
 /// Connections that wait for each server, at most.
 const KEPT_MOST: usize = 64;
@@ -55,13 +59,71 @@ pub async fn begin(stream: BackendStream) -> hyper::Result<Sender> {
         .max_headers(FIELDS_MAX)
         // Servers of the small kind compare names to the letter.
         .title_case_headers(true)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Patient {
+            stream,
+            is_deaf: false,
+        }))
         .await?;
     workers::spawn_beside(async move {
         // How it ends is told to the request that it carries.
         let _ = connection.await;
     });
     Ok(sender)
+}
+
+/// A connection to a server that may answer before it has read all of a request, and hang up: what it
+/// no longer takes is thrown away, for its answer may be there to be read (RFC 9112 section 9.5).
+struct Patient {
+    stream: BackendStream,
+    is_deaf: bool,
+}
+
+impl Patient {
+    fn heard(&mut self, result: io::Result<usize>, length: usize) -> io::Result<usize> {
+        let hung_up = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        match result {
+            Err(error) if hung_up.contains(&error.kind()) => {
+                self.is_deaf = true;
+                Ok(length)
+            }
+            other => other,
+        }
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_deaf {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let result = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes));
+        Poll::Ready(this.heard(result, bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let result = ready!(Pin::new(&mut this.stream).poll_flush(cx));
+        Poll::Ready(this.heard(result.map(|()| 0), 0).map(drop))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
 }
 
 impl Pool {

@@ -83,7 +83,7 @@ impl Plain<'_> {
         let ended = self.run(&wire, &flow, &refusal, listed.entry()).await;
         let mut wire = wire.into_inner();
         let refusal = wire.take_fault().or(refusal.into_inner());
-        let outcome = Outcome::of(ended, refusal, &flow, &wire);
+        let outcome = Outcome::of(ended, refusal, &flow);
         if let Outcome::Refused(refusal) = outcome {
             return Done::Refused(wire.into_parts().0, refusal);
         }
@@ -250,7 +250,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    fn of(ended: Ended, refusal: Option<Refusal>, flow: &Flow, wire: &Wire) -> Self {
+    fn of(ended: Ended, refusal: Option<Refusal>, flow: &Flow) -> Self {
         let why = match ended {
             Ended::Finished(Ok(())) if flow.is_whole() => return Self::Answered,
             Ended::Finished(result) => refusal.unwrap_or_else(|| flow.why_unfinished(result.err())),
@@ -258,7 +258,8 @@ impl Outcome {
             Ended::Late(why) => why,
         };
         let nobody_hears = why.ending.status().is_none();
-        if flow.status.get().is_some() || wire.written() > 0 || nobody_hears {
+        // What was written before the head of an answer is a 100 at most.
+        if flow.status.get().is_some() || nobody_hears {
             Self::Cut(why)
         } else {
             Self::Refused(why)

@@ -225,3 +225,43 @@ async fn every_target_that_a_websocket_may_ask_for_is_forwarded_for_a_plain_requ
         assert_eq!(answered.text(), expected);
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_content_is_read_reaches_a_client_that_still_sends() {
+    for last in ["Connection: close\r\n", ""] {
+        let given = answer("413 Content Too Large", last, "too much");
+        // Reads the head alone, answers and hangs up.
+        let backend = Backend::script(move |mut served| {
+            let given = given.clone();
+            async move {
+                if served.request().await.is_some() {
+                    served.wire.send(given.as_bytes()).await;
+                }
+            }
+        })
+        .await;
+        let proxy = Proxy::start(Config::to(&backend));
+        let mut wire = proxy.connect().await;
+        let large = "x".repeat(5 << 20);
+        let length = large.len();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{large}"
+        );
+        wire.send(request.as_bytes()).await;
+        let answered = wire.read_message().await;
+        assert_eq!((answered.head.status(), answered.text()), (413, "too much"));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_was_told_to_go_on() {
+    let backend = Backend::cutting().await;
+    let proxy = Proxy::start(Config::to(&backend));
+    let mut wire = proxy.connect().await;
+    let head =
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    wire.send(head.as_bytes()).await;
+    assert_eq!(wire.read_head().await.status(), 100);
+    wire.send(b"hello").await;
+    assert_eq!(wire.read_answer().await.head.status(), 502);
+}
