@@ -73,7 +73,7 @@ def test_node_converses_with_them(tidegate, made, folder):
     assert done.returncode == 0, done.stderr
 
 
-def test_curl_is_told_426(tidegate, made):
+def test_curl_gets_the_426_of_the_backend(tidegate, made):
     url = f"https://localhost:{tidegate.port}/echo"
     trust = [
         "--cacert",

@@ -71,6 +71,7 @@ def tidegate(folder, credentials, python_backend):
         route("/by-fingerprint", python_backend[1], allow=[f"sha256:{fingerprint}"]),
         route("/origin", python_backend[1], origins=["https://example.com"]),
         route("/hosted", python_backend[1], host=["localhost"]),
+        route("/sockets", python_backend[1], requests="websocket"),
         route("/dead", free_port()),
         *(route(path, backend.port) for path, backend in answering.items()),
     ]
@@ -202,8 +203,8 @@ def test_a_host_of_no_route_is_404_or_421(tidegate):
     assert ask(tidegate, "/hosted", host="elsewhere.test")[0] in (404, 421)
 
 
-def test_a_request_that_is_no_websocket_is_426(tidegate):
-    fields = refused(tidegate, 426, "/echo", fields={})
+def test_a_plain_request_to_a_route_for_websockets_alone_is_426(tidegate):
+    fields = refused(tidegate, 426, "/sockets", fields={})
     assert fields["upgrade"] == "websocket"
     assert fields["sec-websocket-version"] == "13"
 
