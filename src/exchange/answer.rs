@@ -86,12 +86,15 @@ pub fn switching_response(switched: &Switched, edits: &Edits) -> Response<Vec<u8
     let fields = response.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    let mut others = switched.fields.clone();
-    remove_hop_by_hop(&mut others);
-    others.remove(header::TRAILER);
-    others.remove(header::CONTENT_LENGTH);
-    edits.apply(&mut others);
-    fields.extend(others);
+    let named = names_in(&switched.fields, header::CONNECTION);
+    let of_a_content = [header::TRAILER, header::CONTENT_LENGTH];
+    for (name, value) in &switched.fields {
+        let lists: [&[HeaderName]; 3] = [&named, &FOR_ONE_HOP, &of_a_content];
+        if !lists.iter().any(|list| list.contains(name)) {
+            fields.append(name, value.clone());
+        }
+    }
+    edits.apply(fields);
     response
 }
 

@@ -22,7 +22,9 @@ pub(crate) fn take_apart(head: &[u8], limits: HeadLimits) -> Result<Parts<'_>, R
             "the client speaks HTTP/2 without having negotiated it by ALPN (RFC 9113 section 3.2)",
         );
     }
-    let mut slots = vec![httparse::EMPTY_HEADER; limits.fields];
+    // A slot for each line is enough, and most heads have few.
+    let lines = head.split(|byte| *byte == b'\n').count();
+    let mut slots = vec![httparse::EMPTY_HEADER; lines.min(limits.fields)];
     let mut request = httparse::Request::new(&mut slots);
     match request.parse(head) {
         Ok(httparse::Status::Complete(length)) if length == head.len() => {}
