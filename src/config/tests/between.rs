@@ -380,3 +380,45 @@ fn values_of_another_type_are_refused_with_what_was_expected() {
     let text = changed("[tls]", "[tls]\nallow_readable_keys = \"no\"");
     assert_error(&text, 5, "expected true or false");
 }
+
+#[test]
+fn plain_requests_on_a_route_that_requires_integrity_are_refused() {
+    let route = "backend = \"b\"\nintegrity = \"required\"\nintegrity_algorithms = [\"sha-256\"]";
+    assert_clean(&changed("backend = \"b\"", route));
+    let all = format!("{route}\nrequests = \"all\"");
+    let text = changed("backend = \"b\"", &all);
+    let line = text.lines().position(|line| line.starts_with("requests"));
+    assert_error(&text, line.unwrap() + 1, "has no frames to seal");
+}
+
+#[test]
+fn a_listener_without_tls_redirects_to_one_with_it_and_does_nothing_else() {
+    let plain = "[[listener]]\naddress = \"127.0.0.1:0\"\nname = \"plain\"\ntls = false";
+    let redirect = "redirect = \"https\"";
+    let beside = |lines: &str| changed(LISTENER, &format!("{lines}\n{LISTENER}"));
+    assert_clean(&beside(&format!("{plain}\n{redirect}")));
+    assert_error(&beside(plain), 5, "without TLS serves no requests");
+    let asks = format!("{plain}\n{redirect}\nclient_cert = \"off\"");
+    assert_error(&beside(&asks), 7, "sees no client certificate");
+    let alone = changed(LISTENER, &format!("{plain}\n{redirect}"));
+    assert_error(&alone, 2, "sends its clients nowhere");
+    let with_tls = changed(LISTENER, &format!("{LISTENER}\n{redirect}"));
+    assert_error(&with_tls, 4, "has no effect on a listener with TLS");
+}
+
+#[test]
+fn a_route_cannot_change_fields_that_frame_or_identify() {
+    for (name, message) in [
+        ("Content-Length", "concerns one hop alone"),
+        ("X-Forwarded-For", "the proxy sets it itself"),
+        ("Sec-WebSocket-Key", "belongs to the WebSocket handshake"),
+        ("X Y", "is not the name of a header field"),
+    ] {
+        let edits = format!("backend = \"b\"\nrequest_headers = {{ remove = [\"{name}\"] }}");
+        let text = changed("backend = \"b\"", &edits);
+        let line = text
+            .lines()
+            .position(|line| line.starts_with("request_headers"));
+        assert_error(&text, line.unwrap() + 1, message);
+    }
+}
