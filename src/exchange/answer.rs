@@ -86,15 +86,7 @@ pub fn switching_response(switched: &Switched, edits: &Edits) -> Response<Vec<u8
     let fields = response.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    let named = names_in(&switched.fields, header::CONNECTION);
-    let of_a_content = [header::TRAILER, header::CONTENT_LENGTH];
-    for (name, value) in &switched.fields {
-        let lists: [&[HeaderName]; 3] = [&named, &FOR_ONE_HOP, &of_a_content];
-        if !lists.iter().any(|list| list.contains(name)) {
-            fields.append(name, value.clone());
-        }
-    }
-    edits.apply(fields);
+    add_fields(fields, &switched.fields, edits);
     response
 }
 
@@ -102,17 +94,25 @@ pub fn switching_response(switched: &Switched, edits: &Edits) -> Response<Vec<u8
 /// was cut off, what came is passed on.
 pub fn declining_response(declined: Declined, edits: &Edits) -> Response<Vec<u8>> {
     let Declined { head, content, .. } = declined;
-    let mut fields = head.headers;
-    remove_hop_by_hop(&mut fields);
-    fields.remove(header::TRAILER);
-    fields.remove(header::CONTENT_LENGTH);
-    edits.apply(&mut fields);
     let mut response = Response::new(content);
     *response.status_mut() = head.status;
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    response.headers_mut().extend(fields);
+    let fields = response.headers_mut();
+    fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    add_fields(fields, &head.headers, edits);
     response
+}
+
+/// Adds the backend's fields to an answer whose hop and content have fields of their own.
+fn add_fields(fields: &mut HeaderMap, of_backend: &HeaderMap, edits: &Edits) {
+    let named = names_in(of_backend, header::CONNECTION);
+    let of_a_content = [header::TRAILER, header::CONTENT_LENGTH];
+    let left_out: [&[HeaderName]; 3] = [&named, &FOR_ONE_HOP, &of_a_content];
+    for (name, value) in of_backend {
+        if !left_out.iter().any(|list| list.contains(name)) {
+            fields.append(name, value.clone());
+        }
+    }
+    edits.apply(fields);
 }
 
 /// Removes what concerns the hop from the backend alone: known fields, and those that `Connection`

@@ -26,7 +26,7 @@ use crate::{
     worker::{Worker, refusal::Refusal, visit::Visit},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header, request};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::{
     borrow::Cow,
@@ -86,29 +86,27 @@ impl Forwarded<'_> {
     /// A request that meets a kept connection which the server has just closed is made again over
     /// another, if none of it was sent, or if repeating it does no harm.
     pub(super) async fn forward(&self, content: Incoming) -> Result<Response<Answer>, Refusal> {
-        let parts = self.parts()?;
-        let mut content = Content::of(content);
-        let is_empty = matches!(content, Content::Empty);
-        let repeatable = is_empty && parts.method.is_idempotent();
+        let mut request = self.request(Content::of(content))?;
+        let is_empty = matches!(request.body(), Content::Empty);
+        let repeatable = is_empty && request.method().is_idempotent();
         let mut kept_ones = true;
         loop {
             let (mut lease, was_kept) = self.lease(kept_ones).await?;
-            let request = Request::from_parts(parts.clone(), content);
             let mut error = match lease.sender.try_send_request(request).await {
                 Ok(response) => return self.answer(response, lease),
                 Err(error) => error,
             };
             kept_ones = false;
-            content = match error.take_message() {
-                Some(request) if was_kept => request.into_body(),
-                None if was_kept && repeatable => Content::Empty,
+            request = match error.take_message() {
+                Some(unsent) if was_kept => unsent,
+                None if was_kept && repeatable => self.request(Content::Empty)?,
                 _ => return Err(dial::nonsense(&lease.server, error.error())),
             };
         }
     }
 
     /// The request as the backend gets it.
-    fn parts(&self) -> Result<request::Parts, Refusal> {
+    fn request(&self, content: Content) -> Result<Request<Content>, Refusal> {
         let malformed = |error: http::Error| Refusal::new(RequestEnding::Malformed, error);
         let Self {
             visit,
@@ -120,7 +118,7 @@ impl Forwarded<'_> {
         let method = Method::from_bytes(head.method().as_bytes());
         let target = backend_request::target(route, head)?;
         let target: Result<Uri, _> = as_uri(&target).parse();
-        let mut request = Request::new(());
+        let mut request = Request::new(content);
         *request.method_mut() = method.map_err(|error| malformed(error.into()))?;
         *request.uri_mut() = target.map_err(|error| malformed(error.into()))?;
         *request.headers_mut() = backend_request::fields(visit, route, client, head)?;
@@ -128,7 +126,7 @@ impl Forwarded<'_> {
             let trailers = http::HeaderValue::from_static("trailers");
             request.headers_mut().insert(header::TE, trailers);
         }
-        Ok(request.into_parts().0)
+        Ok(request)
     }
 
     /// A connection to a server of the backend, and whether it is one that was kept.

@@ -49,7 +49,7 @@ fn length_of(value: &[u8]) -> Result<Content, RequestError> {
 }
 
 /// A number in decimal digits and nothing else.
-pub(crate) fn number(value: &[u8]) -> Option<u64> {
+fn number(value: &[u8]) -> Option<u64> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).ok().filter(|_| digits)?;
     text.parse().ok()

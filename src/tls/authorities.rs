@@ -38,7 +38,7 @@ pub(super) struct Authorities {
 
 impl Authorities {
     /// What the settings name: that of `in_use` as long as reading would find the same, else read
-    /// anew.
+    /// again.
     ///
     /// What is found is appended to `findings`; with a problem among them, what is returned is not
     /// to be used.
